@@ -1,0 +1,1 @@
+"""The HTTP API over the database's views; one folder a resource."""

@@ -1,0 +1,1 @@
+"""What the server side shares: settings, errors, logs, the `qytet` command and the database."""

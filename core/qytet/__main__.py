@@ -1,0 +1,5 @@
+"""`python -m qytet` is the `qytet` command."""
+
+from qytet.cli import main
+
+main()

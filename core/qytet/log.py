@@ -1,0 +1,49 @@
+"""Structured logs: one event a line, console on a terminal and JSON elsewhere; secrets never appear."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from qytet.settings import LogSettings
+
+__all__ = ["configure", "get"]
+
+_SECRET_WORDS = ("password", "secret", "token", "credential")
+
+
+def get(name: str) -> Any:
+    """A logger whose events carry the component's `name`."""
+    return structlog.get_logger().bind(component=name)
+
+
+def configure(settings: LogSettings) -> None:
+    """Set the level and the form of every log line of this process, on standard error."""
+    console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _without_secrets,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[settings.level.upper()]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _without_secrets(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Blank whatever is named like a secret, should anyone ever log it."""
+    for key in event:
+        if any(word in key.lower() for word in _SECRET_WORDS):
+            event[key] = "***"
+    return event

@@ -1,0 +1,1 @@
+"""MQTT to database: receive, decode, check, batch, write, commit, acknowledge."""
