@@ -1,0 +1,65 @@
+"""Free and taken TCP ports of the loopback interface, and the port that a folder remembers."""
+
+import contextlib
+import socket
+from pathlib import Path
+
+import psutil
+
+from qytet.embedded._errors import PortTakenError
+
+LOOPBACK = "127.0.0.1"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on at this moment (it may be taken a moment later)."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on the port now."""
+    with socket.socket() as probe:
+        # As servers do: a connection that lingers in TIME_WAIT does not make a port taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen(1)
+        except OSError:
+            return False
+        return True
+
+
+def listener(port: int) -> int | None:
+    """Return the pid that listens on the port, when the system lets us know it."""
+    with contextlib.suppress(psutil.Error):
+        for link in psutil.net_connections("tcp"):
+            if link.status == psutil.CONN_LISTEN and link.laddr and link.laddr.port == port:
+                return link.pid
+    return None
+
+
+def choose_port(server: str, wanted: int | None, memory: Path) -> int:
+    """Return the wanted port, else the one remembered in the file `memory`, else a free one.
+
+    A wanted port that is taken raises PortTakenError; a remembered one is given up silently.
+    """
+    if wanted is not None:
+        if not is_free(wanted):
+            raise PortTakenError(server, wanted, listener(wanted))
+        return wanted
+    remembered = _remembered(memory)
+    if remembered is not None and is_free(remembered):
+        return remembered
+    port = free_port()
+    memory.write_text(f"{port}\n", encoding="ascii")
+    return port
+
+
+def _remembered(memory: Path) -> int | None:
+    try:
+        port = int(memory.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+    return port if 0 < port < 65_536 else None
