@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -41,7 +42,7 @@ def configure(settings: LogSettings) -> None:
     )
 
 
-def _without_secrets(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _without_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Blank whatever is named like a secret, should anyone ever log it."""
     for key in event:
         if any(word in key.lower() for word in _SECRET_WORDS):
