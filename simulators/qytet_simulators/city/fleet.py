@@ -1,11 +1,10 @@
 """Which devices stand where: cities, sites and devices, read from one TOML file a city and never changed after.
 
-``registry()`` gives plain data (only dict, list, str, int, float) for whoever registers the fleet::
+``registry()`` gives plain data, in the form that `qytet device register` reads::
 
-    {"cities": [{"slug", "name", "name_en", "time_zone", "lat", "lon", "height_m"}],
-     "sites": [{"city", "slug", "name", "lat", "lon", "height_m"}],
-     "devices": [{"city", "site", "name", "kind", "profile", "interval_ms",
-                  "datastreams": [{"property", "channel"}]}]}   # channel "" for a device's only one
+    {"cities":  [{"city", "name", "time_zone", "lat", "lon"}],
+     "sites":   [{"city", "site", "name", "lat", "lon", "height_m"}],
+     "devices": [{"device", "city", "site", "profile", "datastreams": ["pm2_5", "vehicle_count:lane1", ...]}]}
 """
 
 import tomllib
@@ -100,7 +99,7 @@ class Fleet:
         wanted = set(names)
         if unknown := wanted - self.by_name.keys():
             raise FleetError(
-                f"no such device: {', '.join(sorted(unknown))}", do="see registry() for the names"
+                f"No such device: {', '.join(sorted(unknown))}.", do="Names are in the cities' files."
             )
         return replace(self, devices=tuple(device for device in self.devices if device.name in wanted))
 
@@ -108,7 +107,7 @@ class Fleet:
         """Exactly ``count`` devices: copies of the described ones (``tirana-air-01-x0001``), in their order."""
         if count < 1:
             raise FleetError(
-                f"a fleet of {count} devices", why="it needs at least one", do="ask for 1 or more"
+                f"A fleet of {count} devices is none.", why="It needs at least one.", do="Ask for 1 or more."
             )
         rounds, own = divmod(count - 1, len(self.devices))
         copies = list(self.devices)
@@ -138,7 +137,9 @@ def load_fleet(cities: Iterable[str] = CITIES, *, folder: Path | None = None) ->
         tuple(device for _, _, devices in parts for device in devices),
     )
     if len(fleet.by_name) < len(fleet.devices):
-        raise FleetError("two devices share a name", why="device names are globally unique", do="rename one")
+        raise FleetError(
+            "Two devices share a name.", why="Device names are unique over all cities.", do="Rename one."
+        )
     return fleet
 
 
@@ -150,12 +151,10 @@ def _read_city(slug: str, folder: Path | None) -> tuple[City, list[Site], list[D
         sites = {row["slug"]: Site(city=slug, **row) for row in table["site"]}
         devices = [_device(slug, sites, row) for row in table["device"]]
     except FileNotFoundError as error:
-        raise FleetError(
-            f"no description of the city {slug!r}", why=str(error), do=f"write {slug}.toml"
-        ) from error
+        raise FleetError(f"There is no city {slug!r}.", why=str(error), do=f"Write {slug}.toml.") from error
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         raise FleetError(
-            f"{slug}.toml cannot be used", why=repr(error), do="compare with tirana.toml"
+            f"{slug}.toml cannot be used.", why=repr(error), do="Compare it with tirana.toml."
         ) from error
     return city, list(sites.values()), devices
 
@@ -181,20 +180,18 @@ def _with_pace(device: Device, factor: float, shortest_s: float, longest_s: floa
 
 def _city_row(city: City) -> dict[str, Any]:
     return {
-        "slug": city.slug,
+        "city": city.slug,
         "name": city.name,
-        "name_en": city.name_en,
         "time_zone": city.time_zone,
         "lat": city.lat,
         "lon": city.lon,
-        "height_m": city.height_m,
     }
 
 
 def _site_row(site: Site) -> dict[str, Any]:
     return {
         "city": site.city,
-        "slug": site.slug,
+        "site": site.slug,
         "name": site.name,
         "lat": site.lat,
         "lon": site.lon,
@@ -203,13 +200,10 @@ def _site_row(site: Site) -> dict[str, Any]:
 
 
 def _device_row(device: Device) -> dict[str, Any]:
-    pairs = [key.partition(":")[::2] for key in device.datastreams]
     return {
+        "device": device.name,
         "city": device.city,
         "site": device.site.slug,
-        "name": device.name,
-        "kind": device.profile.kind,
         "profile": device.profile.name,
-        "interval_ms": device.interval_ms,
-        "datastreams": [{"property": name, "channel": channel} for name, channel in pairs],
+        "datastreams": list(device.datastreams),
     }

@@ -22,7 +22,8 @@ def _swell(centre_h: float, width_h: float, height: float) -> Floats:
 def _table(base: float, *swells: tuple[float, float, float], top: float | None = None) -> Floats:
     """A profile in steps of a minute; scaled to a peak of ``top``, or to a mean of 1."""
     shape = base + sum((_swell(*swell) for swell in swells), np.zeros_like(_MINUTES))
-    return shape * (top / shape.max() if top else 1 / shape[:-1].mean())
+    table: Floats = shape * (top / shape.max() if top else 1 / shape[:-1].mean())
+    return table
 
 
 _TRAFFIC = np.stack(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qytet_simulators.city import air, lighting, station, traffic, water
-from qytet_simulators.city.arrays import Columns, Millis
+from qytet_simulators.city.arrays import Columns, Floats, Millis
 from qytet_simulators.city.clock import check_range
 from qytet_simulators.city.fleet import Device, Fleet
 from qytet_simulators.city.health import health
@@ -143,9 +143,11 @@ def _phase(group: Group) -> Millis:
 def _grained(key: str, column: NDArray[Any]) -> NDArray[Any]:
     grain = GRAIN[key.partition(":")[0]]
     if grain == 1:
-        return np.rint(column).astype(np.int64)
+        whole: NDArray[np.int64] = np.rint(column).astype(np.int64)
+        return whole
     inverse = round(1 / grain)
-    return np.rint(column * inverse) / inverse + 0.0  # adding zero turns -0.0 into 0.0
+    grained: Floats = np.rint(column * inverse) / inverse + 0.0  # adding zero turns -0.0 into 0.0
+    return grained
 
 
 def _readings(one: Series) -> Iterator[Reading]:
