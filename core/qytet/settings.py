@@ -1,7 +1,8 @@
 """The settings: one TOML file and environment variables, each documented where it is declared.
 
-Order, later wins: defaults, the file (`qytet.toml`, or what QYTET_FILE names), the environment
-(`QYTET_DATABASE__URL` for `[database] url`). docs/reference/settings.md is generated from this module.
+Order, later wins: defaults, the file (`qytet.toml`, or what QYTET_FILE names), secret files (one a setting,
+`database__url`, in the folder that QYTET_SECRETS_DIR names), the environment (`QYTET_DATABASE__URL` for
+`[database] url`). docs/reference/settings.md is generated from this module.
 """
 
 import os
@@ -12,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -19,7 +21,7 @@ from pydantic_settings import (
 
 from qytet.errors import SettingsError
 
-__all__ = ["Settings", "file_path", "load"]
+__all__ = ["Settings", "file_path", "load", "secrets_dir"]
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -150,8 +152,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments win over the environment, which wins over the file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file_path())
+        """Arguments win over the environment, which wins over secret files, which win over the file."""
+        secret_files = NestedSecretsSettingsSource(
+            file_secret_settings, secrets_dir=secrets_dir(), secrets_dir_missing="error", secrets_prefix=""
+        )
+        file = TomlConfigSettingsSource(settings_cls, toml_file=file_path())
+        return init_settings, env_settings, secret_files, file
 
 
 def file_path() -> Path:
@@ -159,17 +165,28 @@ def file_path() -> Path:
     return Path(os.environ.get("QYTET_FILE", "qytet.toml"))
 
 
+def secrets_dir() -> Path | None:
+    """The folder of secret files (as Docker and systemd mount them): what QYTET_SECRETS_DIR names, if set."""
+    named = os.environ.get("QYTET_SECRETS_DIR")
+    return Path(named) if named else None
+
+
 @cache
 def load() -> Settings:
     """The settings in force, read once. Raises SettingsError."""
     if "QYTET_FILE" in os.environ and not file_path().is_file():
         raise SettingsError(f"The settings file {file_path()} does not exist.", why="QYTET_FILE names it.")
+    folder = secrets_dir()
+    if folder is not None and not folder.is_dir():
+        raise SettingsError(
+            f"The folder of secrets {folder} does not exist.", why="QYTET_SECRETS_DIR names it."
+        )
     try:
         return Settings()
     except ValidationError as error:
         raise SettingsError(_explained(error), do="docs/reference/settings.md lists every setting.") from None
     except (ValueError, OSError) as error:
-        raise SettingsError(f"The settings file {file_path()} cannot be read.", why=str(error)) from error
+        raise SettingsError(f"The settings ({file_path()}) cannot be read.", why=str(error)) from error
 
 
 def _explained(error: ValidationError) -> str:
