@@ -43,7 +43,7 @@ from qytet_simulators.faults.luck import chance
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
-Patterns = Annotated[list[str], msgspec.Meta(min_length=1)]
+Patterns = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
 class ScenarioError(InputError):
@@ -53,7 +53,7 @@ class ScenarioError(InputError):
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", kw_only=True):
     """What all faults have in common."""
 
-    devices: Patterns = ["*"]
+    devices: Patterns = ("*",)
     share: Share = 1.0
     from_s: Seconds = 0.0
     to_s: Seconds | None = None
@@ -66,7 +66,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 class ValueFault(Fault, frozen=True):
     """Changes what is measured, in the datastreams that ``keys`` match."""
 
-    keys: Patterns = ["*"]
+    keys: Patterns = ("*",)
 
 
 class Stuck(ValueFault, frozen=True, tag="stuck"):
@@ -139,7 +139,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     about: str = ""
     seed: int = 1
-    fault: list[AnyFault] = []
+    fault: tuple[AnyFault, ...] = ()
 
     def of(self, device: str) -> Iterator[tuple[int, AnyFault]]:
         """The faults that befall a device, each with its place in the list."""
