@@ -8,6 +8,7 @@ import pytest
 pytest_plugins = [
     "tests.fixtures.mosquitto",
     "tests.fixtures.nats",
+    "tests.fixtures.pglite",
     "tests.fixtures.postgres",
     "tests.fixtures.timescale",
 ]
