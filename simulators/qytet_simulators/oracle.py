@@ -7,7 +7,8 @@ in which things happened, lines of four kinds (``wall`` is the writer's clock, U
      "m":{"pm2_5":12.3},"wall":1789000000004,"fate":"stored"}
                         a device accepted a record; t is null before its clock was set; fate is what must become of it:
                         "stored"       each of its values is a row at t
-                        "undated"      it waits for a later record of its boot that has a time, then rows at that t - up + its own up
+                        "undated"      it waits for a record of its boot that has a time,
+                                       then its rows are at that one's t - up + its own up
                         "dead_letter"  the server must refuse it (its clock says next week)
     {"kind":"resent","device":…,"boot":…,"seq":…,"wall":…,"fate":"duplicate"}
                         a record was sent again on purpose: nothing may be stored twice
@@ -27,7 +28,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import msgspec
 
@@ -143,7 +144,7 @@ class OracleWriter:
         if end == 0:
             self._write(Header(_VERSION))
 
-    def __enter__(self) -> "OracleWriter":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
