@@ -6,6 +6,8 @@ from importlib import metadata
 import pytest
 
 pytest_plugins = [
+    "tests.fixtures.databases",
+    "tests.fixtures.micropython",
     "tests.fixtures.mosquitto",
     "tests.fixtures.nats",
     "tests.fixtures.pglite",

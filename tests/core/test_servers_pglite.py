@@ -118,10 +118,11 @@ def test_community_features_work(pglite_url: str) -> None:
             "select time_bucket('1 hour', t) as b, d, avg(v) as v from o group by 1, 2 with no data"
         )
         connection.execute("call refresh_continuous_aggregate('h', null, null)")
+        # 48 hourly means of 60 k + 29.5
         assert connection.execute("select count(*), sum(v) from h").fetchone() == (
             48,
             69_096.0,
-        )  # 48 means of 60 k + 29.5
+        )
         connection.execute("alter table o set (timescaledb.enable_columnstore, timescaledb.segmentby = 'd')")
         connection.execute("select compress_chunk(c) from show_chunks('o') c")
         job = connection.execute("select add_retention_policy('o', interval '1 day')").fetchone()
