@@ -1,0 +1,1 @@
+"""Cities and how many of their devices are heard."""

@@ -1,0 +1,1 @@
+"""Datastreams: what each device measures, in which unit."""

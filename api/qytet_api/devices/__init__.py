@@ -1,0 +1,1 @@
+"""Devices, their state and when they were last heard."""

@@ -1,0 +1,1 @@
+"""The delivery ledger: what arrived of each boot, and what is missing."""
