@@ -54,7 +54,7 @@ def _particles(group: Group, scene: Scene, street: Floats, smoke: Floats) -> Col
         0.35 * smooth(group.key("regional", stem=True), t, 30 * HOUR_MS)
     )
     fine = (
-        (0.6 * regional + 6.0 * street + 32 * smoke) * washed * np.exp(0.06 * normal(group.key("laser"), t))
+        (0.6 * regional + 6.0 * street + 42 * smoke) * washed * np.exp(0.06 * normal(group.key("laser"), t))
     )
     accumulation = (0.35 * regional + 2.2 * street + 7 * smoke) * washed
     dust = (4 + 7.5 * street + 0.9 * np.maximum(weather.wind - 3, 0)) * climate["coarse"] * washed

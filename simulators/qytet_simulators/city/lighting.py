@@ -172,6 +172,6 @@ def lighting_cabinet(group: Group, scene: Scene) -> Columns:
 
 
 def _illuminance(scene: Scene) -> Floats:
-    """Lux on a horizontal roof: 115 lm/W of daylight, twilight that fades tenfold every 2.6 degrees."""
+    """Lux on a horizontal roof: 108 lm/W of daylight, twilight that fades tenfold every 2.6 degrees."""
     twilight = 400 * 10 ** (np.minimum(scene.sun_deg, 0.0) / 2.6) * (1 - 0.5 * scene.weather.cloud)
-    return np.minimum(115 * scene.weather.irradiance + twilight, 118_000)
+    return np.minimum(108 * scene.weather.irradiance + twilight, 106_000)

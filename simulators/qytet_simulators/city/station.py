@@ -16,7 +16,7 @@ def local_air(group: Group, scene: Scene) -> Columns:
     temperature = weather.temperature + warmer + 0.25 * smooth(group.key("shade"), t, 2 * HOUR_MS)
     felt = temperature + 0.04 * normal(group.key("thermistor"), t)
     damp = humidity(felt, np.minimum(weather.dew_point, felt)) + 0.3 * normal(group.key("hygrometer"), t)
-    pressure = station_pressure(weather.sea_level_hpa, weather.temperature, group.height_m)
+    pressure = station_pressure(weather.sea_level_hpa, weather.warmth, group.height_m)
     return {
         "air_temperature": felt,
         "relative_humidity": np.clip(damp, 4, 100),

@@ -13,7 +13,8 @@ from qytet_simulators.city.scene import Group, Scene
 
 _LANE_CAPACITY = 1500.0  # vehicle/h of a signalled urban arterial lane (HCM: 1900 x green share 0.8)
 _EFFECTIVE_LENGTH_KM = 0.0066  # vehicle 4.6 m + detector 2 m
-_JAM_OCCUPANCY = 92.0
+_JAM_OCCUPANCY = 92.0  # percent
+_PEAK_DEMAND = 1220.0  # vehicle/h and lane of an ordinary main road
 
 
 def traffic_counter(group: Group, scene: Scene) -> Columns:
@@ -30,7 +31,7 @@ def _demand(group: Group, scene: Scene) -> Floats:
     """Vehicles an hour and lane that want to pass."""
     swing = 1 + 0.10 * smooth(group.key("demand"), scene.t_ms, HOUR_MS // 3)
     wet = 1 - 0.06 * (scene.weather.rain > 0.3)
-    return np.maximum(1150 * group.trait("demand", 1.0) * scene.street_activity * swing * wet, 4)
+    return np.maximum(_PEAK_DEMAND * group.trait("demand", 1.0) * scene.street_activity * swing * wet, 4)
 
 
 def _incident(group: Group, scene: Scene) -> Bools:

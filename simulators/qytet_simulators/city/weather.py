@@ -23,6 +23,7 @@ class Weather:
     """Elementwise; temperatures Cel, wind m/s, cloud 0..1, rain mm/h, sea-level pressure hPa, mixing depth m."""
 
     temperature: Floats
+    warmth: Floats  # the temperature without the wave of the day
     dew_point: Floats
     wind: Floats
     wind_from: Floats
@@ -55,11 +56,12 @@ def weather_at(city: City, seed: int, t_ms: Millis, local: LocalTime, sun_deg: F
     irradiance = clear * (1 - 0.75 * cloud**3.4)
     breeze = climate["sea_breeze"] * 2.0 * np.maximum(sine - 0.25, 0) * (1 - 0.6 * cloud)
     wind = climate["wind_mean"] * np.exp(0.55 * wander("wind", 9) - 0.15 - 0.25 * (sun_deg < 0)) + breeze
-    rain = np.maximum(cloud - 0.72, 0) * 14 * np.maximum(wander("shower", 1.5) + 0.3, 0)
+    rain = np.maximum(cloud - 0.72, 0) * 5 * climate["rain"] * np.maximum(wander("shower", 1.5) + 0.3, 0)
     depth = 180 + 1100 * sine * (1 - 0.5 * cloud) + 130 * wind
     return Weather(
         temperature=temperature,
-        dew_point=np.minimum(warmth - 6.0 + 5.0 * cloud + 1.2 * wander("moisture", 30), temperature - 0.2),
+        warmth=warmth,
+        dew_point=np.minimum(warmth - 7.0 - 3.0 * season + 5.0 * cloud + 1.2 * wander("moisture", 30), temperature - 0.2),
         wind=wind,
         wind_from=(150 + 60 * wander("veer", 13) + 140 * (breeze > 0.3)) % 360,
         cloud=cloud,
