@@ -1,0 +1,112 @@
+"""`qytet deploy`: secrets, certificates and device credentials for a deployment, and checks of it."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qytet import settings
+from qytet.deploy import create, devices, roles
+from qytet.deploy.check import check as check_deployment
+from qytet.doctor.show import show
+from qytet.errors import InputError
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Prepare and check a deployment with compose.yaml.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that holds compose.yaml.")]
+FolderOption = Annotated[Path, typer.Option("--dir", help="The folder that holds compose.yaml.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+Device = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's name.")]
+HERE = Path()
+
+
+@app.command()
+def init(
+    folder: Folder = HERE,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name or address under which devices reach the broker; may be repeated."),
+    ] = None,
+    rotate: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Make this one anew; may be repeated: {', '.join(create.ROTATABLE)}."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make what the deployment lacks: secrets, certificates, .env. What is there stays; safe to repeat."""
+    report = create.create(folder, host or [], rotate or [])
+    if as_json:
+        typer.echo(json.dumps({"made": report.made, "kept": report.kept, "next": report.next}, indent=2))
+        return
+    for name in report.made:
+        typer.echo(f"made {name}")
+    typer.echo(f"{len(report.made)} files made, {len(report.kept)} kept as they were.")
+    typer.echo("Next:")
+    for step in report.next or _FIRST_STEPS:
+        typer.echo(f"  {step}")
+
+
+_FIRST_STEPS = (
+    "qytet deploy check",
+    "docker compose build && docker compose up -d",
+    "qytet deploy credential DEVICE   (for each device)",
+    "Keep a copy of deploy/secrets/authority off this machine: with it the CA can be restored.",
+)
+
+
+@app.command()
+def credential(
+    device: Device,
+    folder: FolderOption = HERE,
+    renew: Annotated[bool, typer.Option("--renew", help="Replace a password that is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Give a device a password of its own; it is printed once and kept as a digest only."""
+    made = devices.grant(folder, device, renew=renew)
+    if as_json:
+        document = {"device": made.device, "password": made.password, "next": [devices.RELOAD]}
+        typer.echo(json.dumps(document, indent=2))
+        return
+    typer.echo(f"user      {made.device}\npassword  {made.password}")
+    typer.echo(f"This password is not shown again. Now let the broker read it: {devices.RELOAD}")
+
+
+@app.command()
+def revoke(device: Device, folder: FolderOption = HERE, as_json: Json = False) -> None:
+    """Take a device's password away."""
+    devices.revoke(folder, device)
+    if as_json:
+        typer.echo(json.dumps({"device": device, "next": [devices.RESTART]}, indent=2))
+        return
+    typer.echo(f"{device} has no password any more. A connection that is open ends with: {devices.RESTART}")
+
+
+@app.command("devices")
+def list_devices(folder: FolderOption = HERE, as_json: Json = False) -> None:
+    """List the devices that have a password."""
+    names = devices.names(folder)
+    typer.echo(json.dumps({"devices": names}) if as_json else "\n".join(names))
+
+
+@app.command()
+def check(folder: Folder = HERE, as_json: Json = False) -> None:
+    """Check the deployment's files without starting anything; exit code 1 if there is a problem."""
+    show(check_deployment(folder), as_json=as_json)
+
+
+@app.command("roles")
+def make_roles(
+    admin_file: Annotated[Path, typer.Option(help="File that holds the libpq URL of an administrator.")],
+    as_json: Json = False,
+) -> None:
+    """Make the database's roles that [database] url and read_url name, with their passwords; safe to repeat."""
+    try:
+        admin_url = admin_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InputError(f"{admin_file} cannot be read.", why=str(error)) from error
+    known = settings.load().database
+    tier = roles.ensure(admin_url, known.url.get_secret_value(), known.read_url.get_secret_value())
+    typer.echo(json.dumps({"tier": tier}) if as_json else f"The roles are as the settings say ({tier}).")
