@@ -20,8 +20,8 @@ def _text(readings):
     return "\n".join(json.dumps([r.device, r.t_ms, r.values]) for r in readings)
 
 
-def _readings(model, minutes=4, **how):
-    return list(model.readings(START, START + minutes * MINUTE, **how))
+def _readings(model, minutes=1, **how):
+    return list(model.readings(START, START + round(minutes * MINUTE), **how))
 
 
 def _fleet():

@@ -106,6 +106,8 @@ class CityModel:
             return
         instants = phase + (first + np.arange(steps)) * interval
         counts = (instants < t1_ms).sum(axis=1)
+        if not counts.any():
+            return
         columns = self._evaluate(group, instants)
         for row, device in enumerate(group.devices):
             part = slice(0, int(counts[row]))

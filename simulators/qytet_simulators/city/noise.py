@@ -25,12 +25,11 @@ def key_of(*parts: object) -> np.uint64:
 
 
 def bits(key: Keys | np.uint64, counter: Millis) -> Keys:
-    """64 random bits for each counter."""
-    with np.errstate(over="ignore"):
-        x = counter.astype(np.uint64) * _GAMMA + key
-        x = (x ^ (x >> np.uint64(30))) * _MIX1
-        x = (x ^ (x >> np.uint64(27))) * _MIX2
-        mixed: Keys = x ^ (x >> np.uint64(31))
+    """64 random bits for each counter (an array: overflow wraps around in silence, as it must)."""
+    x = counter.astype(np.uint64) * _GAMMA + key
+    x = (x ^ (x >> np.uint64(30))) * _MIX1
+    x = (x ^ (x >> np.uint64(27))) * _MIX2
+    mixed: Keys = x ^ (x >> np.uint64(31))
     return mixed
 
 

@@ -61,7 +61,9 @@ def weather_at(city: City, seed: int, t_ms: Millis, local: LocalTime, sun_deg: F
     return Weather(
         temperature=temperature,
         warmth=warmth,
-        dew_point=np.minimum(warmth - 7.0 - 3.0 * season + 5.0 * cloud + 1.2 * wander("moisture", 30), temperature - 0.2),
+        dew_point=np.minimum(
+            warmth - 7.0 - 3.0 * season + 5.0 * cloud + 1.2 * wander("moisture", 30), temperature - 0.2
+        ),
         wind=wind,
         wind_from=(150 + 60 * wander("veer", 13) + 140 * (breeze > 0.3)) % 360,
         cloud=cloud,
