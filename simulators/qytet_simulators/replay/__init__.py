@@ -3,8 +3,8 @@
 mapping.py   what a mapping file may say          units.py     UCUM unit to UCUM unit, exact
 sources.py   rows out of CSV and Parquet          stamps.py    local stamps to instants
 readings.py  rows to readings, missing explained  staging.py   readings to numbered records, on disk
-delivery.py  what is sent and not yet stored      link.py      the connection to the broker
-run.py       the whole way, with resume           commands.py  `qytet replay`
+recording.py identities that never change          state.py     where an interrupted run goes on
+run.py       delivery until it is stored          commands.py  `qytet replay`
 """
 
 from qytet_simulators.replay.expect import Expected, expected, repeated

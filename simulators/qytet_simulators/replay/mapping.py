@@ -22,11 +22,7 @@ Text = Annotated[str, msgspec.Meta(min_length=1)]
 _FIELD = re.compile(r"\{([^{}]+)\}")
 
 
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class City(_Table):
+class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The city under which the recording's devices are registered; degrees, WGS 84."""
 
     city: str
@@ -36,7 +32,7 @@ class City(_Table):
     lon: float
 
 
-class Site(_Table):
+class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A place in that city."""
 
     site: str
@@ -46,7 +42,7 @@ class Site(_Table):
     height_m: float | None = None
 
 
-class DeviceRule(_Table):
+class DeviceRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where devices of a name (shell pattern, first match wins) stand, and what they are."""
 
     device: Text
@@ -54,7 +50,7 @@ class DeviceRule(_Table):
     profile: Text
 
 
-class Condition(_Table):
+class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """This column's value means nothing while another column is blank (and, if given, `value` is its value)."""
 
     blank: Text
@@ -62,7 +58,7 @@ class Condition(_Table):
     value: float | None = None
 
 
-class Column(_Table):
+class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One column (or all that `match` fully matches) and the datastream that it holds.
 
     `device` and the channel of `key` may hold `{name}`: the row's value in that column, or, for
@@ -78,7 +74,7 @@ class Column(_Table):
     missing_when: list[Condition] = []
 
 
-class Source(_Table):
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file: how to read it, when its rows were, what its columns are."""
 
     path: Text
@@ -91,7 +87,7 @@ class Source(_Table):
     decimal: Literal[".", ","] = "."
 
 
-class Mapping(_Table):
+class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole mapping file."""
 
     name: str
@@ -110,7 +106,9 @@ class Mapping(_Table):
 def built_in() -> list[str]:
     """The names of the mappings that come with the project."""
     folder = resources.files(__package__).joinpath("mappings")
-    return sorted(found.name.removesuffix(".toml") for found in folder.iterdir() if found.name.endswith(".toml"))
+    return sorted(
+        found.name.removesuffix(".toml") for found in folder.iterdir() if found.name.endswith(".toml")
+    )
 
 
 def find(name: str) -> tuple[str, bytes]:
@@ -170,7 +168,9 @@ def _check(mapping: Mapping) -> None:
     sites = [site.site for site in mapping.site]
     for index, site in enumerate(sites):
         if not is_slug(site) or site in sites[:index]:
-            raise _WrongError(f"site[{index}].site", f"{site!r} is not a name of its own of a-z, 0-9, - and _")
+            raise _WrongError(
+                f"site[{index}].site", f"{site!r} is not a name of its own of a-z, 0-9, - and _"
+            )
     for index, rule in enumerate(mapping.device):
         if rule.site not in sites:
             raise _WrongError(f"device[{index}].site", f"no [[site]] is named {rule.site!r}")

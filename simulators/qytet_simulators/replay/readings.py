@@ -76,9 +76,10 @@ class _Reader:
             try:
                 t = self._instant(count, cells, tuple(named.values()))
                 for cell in self._cells:
-                    value = self._value(cell, cells) if t is not None else self._missing("skipped hour")
-                    if value is not None and t is not None:
-                        yield self._reading(cell, named, t, value)
+                    why = "skipped hour" if t is None else self._why_missing(cell, cells)
+                    self._count(why)
+                    if t is not None and not why:
+                        yield self._reading(cell, named, t, cell.convert(self._number(cell, cells)))
             except ValueError as error:
                 raise InputError(
                     f"{self._source.path}, line {line}: {error}.",
@@ -96,29 +97,35 @@ class _Reader:
                 return None
             raise
 
-    def _missing(self, reason: str) -> None:
+    def _count(self, missing: str) -> None:
         self._tally.cells += 1
-        self._tally.missing[reason] += 1
+        if missing:
+            self._tally.missing[missing] += 1
+        else:
+            self._tally.valid += 1
 
-    def _value(self, cell: _Cell, cells: list[Any]) -> float | None:
+    def _why_missing(self, cell: _Cell, cells: list[Any]) -> str:
+        """The reason for which a cell holds no value, or "". Raises ValueError if it is no number either."""
         raw = cells[cell.index]
         if _is_blank(raw):
-            return self._missing("blank")
+            return "blank"
         if isinstance(raw, str) and raw in cell.texts:
-            return self._missing(f"{raw!r} in {cell.spec.column or cell.spec.match}")
-        try:
-            value = units.number(raw, self._source.decimal)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"column {cell.name}: {error}") from error
-        plain = float(value)
+            return f"{raw!r} in {cell.spec.column or cell.spec.match}"
+        if not cell.numbers and not cell.conditions:
+            return ""
+        plain = float(self._number(cell, cells))
         if plain in cell.numbers:
-            return self._missing(f"{plain:g} in {cell.spec.column or cell.spec.match}")
+            return f"{plain:g} in {cell.spec.column or cell.spec.match}"
         for other, only, reason in cell.conditions:
             if (only is None or only == plain) and _is_blank(cells[other]):
-                return self._missing(reason)
-        self._tally.cells += 1
-        self._tally.valid += 1
-        return cell.convert(value)
+                return reason
+        return ""
+
+    def _number(self, cell: _Cell, cells: list[Any]) -> units.Number:
+        try:
+            return units.number(cells[cell.index], self._source.decimal)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"column {cell.name}: {error}") from error
 
     def _reading(self, cell: _Cell, named: dict[str, str], t: int, value: float) -> Reading:
         if not cell.varies:
@@ -159,7 +166,8 @@ class _Reader:
             texts=frozenset(text for text in spec.missing if isinstance(text, str)),
             numbers=frozenset(float(value) for value in spec.missing if not isinstance(value, str)),
             conditions=tuple(
-                (self._index(rule.blank, "missing_when"), rule.value, rule.reason) for rule in spec.missing_when
+                (self._index(rule.blank, "missing_when"), rule.value, rule.reason)
+                for rule in spec.missing_when
             ),
             convert=units.converter(spec.unit, spec.key.partition(":")[0]),
         )
@@ -171,7 +179,9 @@ class _Reader:
         used = [cell.name for cell in self._cells]
         for name in used:
             if used.count(name) > 1 or name in self._source.ignored:
-                raise InputError(f"{self._source.path}: the column {name!r} is mapped twice, or mapped and ignored.")
+                raise InputError(
+                    f"{self._source.path}: the column {name!r} is mapped twice, or mapped and ignored."
+                )
         known = {*used, *self._source.ignored, *self._named, self._source.time.column}
         left = [name for name in self._header if name not in known]
         if left:
@@ -183,4 +193,4 @@ class _Reader:
 
 def _is_blank(raw: Any) -> bool:
     """An empty cell, a null, or the NaN that a Parquet writer puts for one."""
-    return raw is None or raw == "" or (isinstance(raw, str) and not raw.strip()) or raw != raw  # noqa: PLR0124
+    return raw is None or raw == "" or (isinstance(raw, str) and not raw.strip()) or raw != raw

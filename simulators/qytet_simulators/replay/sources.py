@@ -56,7 +56,9 @@ def rows(source: Source, data: Path) -> Iterator[tuple[list[str], Iterator[Row]]
     try:
         with opener(path, source, kind) as (header, found):
             if len(set(header)) < len(header):
-                raise InputError(f"{path} names a column twice.", why=f"Its header: {', '.join(header)}"[:300])
+                raise InputError(
+                    f"{path} names a column twice.", why=f"Its header: {', '.join(header)}"[:300]
+                )
             yield header, found
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, LookupError) as error:
         raise InputError(f"{path} cannot be read.", why=str(error)) from error
@@ -97,13 +99,13 @@ def _csv_rows(path: Path, reader: Any, width: int) -> Iterator[Row]:
 
 @contextmanager
 def _parquet(path: Path, _source: Source, _kind: str) -> Iterator[tuple[list[str], Iterator[Row]]]:
-    import pyarrow
+    import pyarrow as pa
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(path) as file:
             yield list(file.schema_arrow.names), _parquet_rows(file)
-    except pyarrow.ArrowException as error:
+    except pa.ArrowException as error:
         raise InputError(f"{path} is not a Parquet file that can be read.", why=str(error)) from error
 
 

@@ -82,19 +82,24 @@ class Staging:
         """The first and the last instant, in Unix milliseconds. Raises InputError if there is no reading."""
         first, last = self._db.execute("select min(t), max(t) from reading").fetchone()
         if first is None:
-            raise InputError("The recording holds no valid reading.", do="Check the mapping's columns and `missing`.")
+            raise InputError(
+                "The recording holds no valid reading.", do="Check the mapping's columns and `missing`."
+            )
         return first, last
 
     def by_device(self, device: str) -> Iterator[Record]:
         """One device's records in the order of time, numbered from 1."""
         found = self._db.execute(
-            "select device, t, key, value from reading where device = ? order by t, ord", (self._devices[device],)
+            "select device, t, key, value from reading where device = ? order by t, ord",
+            (self._devices[device],),
         )
         return self._records(found)
 
     def by_time(self) -> Iterator[Record]:
         """All records in the order of time; within each device numbered as by `by_device`."""
-        return self._records(self._db.execute("select device, t, key, value from reading order by t, device, ord"))
+        return self._records(
+            self._db.execute("select device, t, key, value from reading order by t, device, ord")
+        )
 
     def _records(self, found: Iterable[tuple[int, int, int, float]]) -> Iterator[Record]:
         devices, keys = list(self._devices), list(self._keys)

@@ -97,10 +97,10 @@ class Stamps:
             moment = datetime.combine(moment.date(), self._at)
         if self._zone is None:
             if moment.tzinfo is None:
-                raise ValueError(f"{stamp!r} carries no offset, but zone is \"stamp\"")
+                raise ValueError(f'{stamp!r} carries no offset, but zone is "stamp"')
             return (moment - _EPOCH) // _MS
         if moment.tzinfo is not None:
-            raise ValueError(f"{stamp!r} carries an offset; set zone to \"stamp\"")
+            raise ValueError(f'{stamp!r} carries an offset; set zone to "stamp"')
         return (self._settle(moment, self._zone, series) - _EPOCH) // _MS
 
     def _first(self) -> int:
@@ -124,7 +124,9 @@ class Stamps:
             return first
         if before < after:
             if self._rule.skipped != "before":
-                raise SkippedHourError(f"{local} does not exist in {self._rule.zone}: the clocks jumped over it")
+                raise SkippedHourError(
+                    f"{local} does not exist in {self._rule.zone}: the clocks jumped over it"
+                )
             return local.replace(tzinfo=timezone(before))
         self.ambiguous += 1
         return local.replace(tzinfo=timezone((before, after)[self._fold(local, series)]))
