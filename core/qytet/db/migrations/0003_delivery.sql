@@ -16,12 +16,14 @@ create table store.delivery (
     dropped    int8multirange not null default '{}',
     duplicates bigint not null default 0,
     late       bigint not null default 0,
+    anchor_ms  bigint,
     first_seen timestamptz not null default now(),
     last_seen  timestamptz not null default now(),
     primary key (device_id, boot)
 ) with (fillfactor = 50);
 comment on column store.delivery.received is 'Sequence numbers committed: as observations, or waiting in store.undated.';
 comment on column store.delivery.rejected is 'Sequence numbers kept, wholly or in part, as dead letters.';
+comment on column store.delivery.anchor_ms is 'Unix milliseconds at which this boot began, by its own clock: `t` minus `up`.';
 comment on column store.delivery.dropped is 'Sequence numbers that the device itself said it no longer holds.';
 
 create table store.dead_letter (
@@ -62,8 +64,7 @@ create table store.device_status (
     boot       text not null default '',
     firmware   text not null default '',
     board      text not null default '',
-    birth_at   timestamptz,
-    seen_at    timestamptz
+    birth_at   timestamptz
 ) with (fillfactor = 50);
 
 create table store.device_log (

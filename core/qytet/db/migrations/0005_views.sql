@@ -13,12 +13,14 @@ from store.site s join store.city c using (city_id);
 create view qytet.device as
 select d.device_id, d.name as device, c.slug as city, s.slug as site, s.name as site_name, s.lat, s.lon, d.profile,
        g.name as gateway, lower(d.valid) as valid_from, upper(d.valid) as valid_to,
-       coalesce(t.state, 'unknown') as state, t.state_at, t.boot, t.firmware, t.board, t.birth_at, t.seen_at
+       coalesce(t.state, 'unknown') as state, t.state_at, t.boot, t.firmware, t.board, t.birth_at,
+       greatest(t.birth_at, t.state_at, y.last_seen) as seen_at
 from store.device d
 join store.site s using (site_id)
 join store.city c using (city_id)
 left join store.device g on g.device_id = d.gateway_id
-left join store.device_status t on t.device_id = d.device_id;
+left join store.device_status t on t.device_id = d.device_id
+left join lateral (select max(last_seen) as last_seen from store.delivery where device_id = d.device_id) y on true;
 
 create view qytet.datastream as
 select ds.datastream_id, d.name as device, c.slug as city, s.slug as site, d.profile, ds.property, ds.channel,

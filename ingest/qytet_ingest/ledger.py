@@ -1,0 +1,112 @@
+"""What arrived of each boot of each device: the memory of the delivery ledger, and the `stored` marks.
+
+    received   committed as observations or waiting for a time; seen again, it is a duplicate
+    rejected   kept as dead letters; a good record of that number is still welcome
+    dropped    given up by the device itself; likewise still welcome
+
+The mark is the highest number up to which all are one of the three.
+"""
+
+from dataclasses import dataclass, field
+
+from qytet_ingest.rangeset import RangeSet, multirange
+
+__all__ = ["Boot", "Delta"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a batch adds to one row of the ledger; ranges as PostgreSQL's text."""
+
+    device_id: int
+    boot: str
+    received: str
+    rejected: str
+    dropped: str
+    duplicates: int
+    late: int
+    anchor_ms: int | None
+
+
+@dataclass(slots=True, eq=False)
+class Boot:
+    """One boot of one device. `next` is the number that comes if nothing is out of order."""
+
+    device_id: int
+    boot: str
+    received: RangeSet = field(default_factory=RangeSet)
+    rejected: RangeSet = field(default_factory=RangeSet)
+    dropped: RangeSet = field(default_factory=RangeSet)
+    anchor_ms: int | None = None
+    undated: bool = False
+    reply: bytes = b""
+    next: int = 1
+    fresh: list[int] = field(default_factory=list)
+    fresh_rejected: list[int] = field(default_factory=list)
+    fresh_dropped: list[tuple[int, int]] = field(default_factory=list)
+    duplicates: int = 0
+    late: int = 0
+    touched: bool = False
+
+    def __post_init__(self) -> None:
+        """Continue where the ledger ends."""
+        self.next = self.received.end
+
+    def receive(self, seq: int) -> bool:
+        """Account for a record that is to be stored; False if it is a duplicate, which is counted."""
+        if not self.received.add(seq):
+            self.duplicates += 1
+            return False
+        self.next = self.received.end
+        self.fresh.append(seq)
+        return True
+
+    def reject(self, seq: int) -> None:
+        """Account for a record that becomes a dead letter."""
+        if self.rejected.add(seq):
+            self.fresh_rejected.append(seq)
+
+    def unreceive(self, seq: int) -> None:
+        """Take back `receive`: the database refused the record, it becomes a dead letter."""
+        self.received.discard(seq)
+        self.next = self.received.end
+        if seq in self.fresh:
+            self.fresh.remove(seq)
+        self.reject(seq)
+
+    def holds_from(self, lowest: int) -> None:
+        """The device holds nothing below `lowest` any more: what never came is dropped."""
+        if self.received.contiguous_from(1) >= lowest - 1:
+            return
+        for start, end in self.received.union(self.rejected, self.dropped).gaps(1, lowest):
+            self.dropped.add_range(start, end)
+            self.fresh_dropped.append((start, end))
+
+    def mark(self) -> int:
+        """The highest sequence number up to which everything is accounted for; 0 if nothing is."""
+        if not self.rejected and not self.dropped:
+            return self.received.contiguous_from(1)
+        return self.received.union(self.rejected, self.dropped).contiguous_from(1)
+
+    def delta(self) -> Delta:
+        """What came since `settle`."""
+        dropped = "{" + ",".join(f"[{start},{end})" for start, end in self.fresh_dropped) + "}"
+        return Delta(
+            self.device_id,
+            self.boot,
+            multirange(self.fresh),
+            multirange(self.fresh_rejected),
+            dropped,
+            self.duplicates,
+            self.late,
+            self.anchor_ms,
+        )
+
+    def settle(self) -> None:
+        """The delta is committed."""
+        self.fresh.clear()
+        self.fresh_rejected.clear()
+        self.fresh_dropped.clear()
+        self.duplicates = 0
+        self.late = 0
+        self.touched = False

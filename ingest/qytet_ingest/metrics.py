@@ -1,0 +1,53 @@
+"""Ingest's figures for Prometheus; counted per batch, so that they cost the hot path nothing."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+__all__ = ["Metrics"]
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
+
+
+class Metrics:
+    """All figures of one worker, in a collector registry of its own."""
+
+    def __init__(self) -> None:
+        self.collectors = CollectorRegistry()
+        self.messages = self._counter("messages", "Messages received from the broker")
+        self.records = self._counter("records", "Records stored, dated or not")
+        self.readings = self._counter("readings", "Readings stored")
+        self.duplicates = self._counter("duplicates", "Records that the ledger knew already")
+        self.late = self._counter("late", "Records stored more than a minute after their time")
+        self.dead = Counter(
+            "qytet_ingest_dead_letters", "Messages kept as dead letters", ["reason"], registry=self.collectors
+        )
+        self.batches = self._counter("batches", "Transactions committed")
+        self.failures = self._counter("database_failures", "Times that the database was not there")
+        self.marks = self._counter("marks", "Stored marks sent")
+        self.reconnects = self._gauge("broker_reconnects", "Times that the broker had to be connected again")
+        self.held = self._gauge("held_bytes", "Bytes received and not yet committed")
+        self.broker = self._gauge("broker_connected", "1 while the subscription stands")
+        self.database = self._gauge("database_connected", "1 while the database answers")
+        self.size = Histogram(
+            "qytet_ingest_batch_readings",
+            "Readings of a batch",
+            buckets=(1, 10, 100, 1000, 5000, 10000, 20000, 50000, 100000),
+            registry=self.collectors,
+        )
+        self.commit = Histogram(
+            "qytet_ingest_commit_seconds",
+            "Seconds to commit a batch",
+            buckets=_SECONDS,
+            registry=self.collectors,
+        )
+        self.lag = Histogram(
+            "qytet_ingest_lag_seconds",
+            "Seconds from a live record's own time to its commit, the slowest of each batch",
+            buckets=_SECONDS,
+            registry=self.collectors,
+        )
+
+    def _counter(self, name: str, text: str) -> Counter:
+        return Counter(f"qytet_ingest_{name}", text, registry=self.collectors)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"qytet_ingest_{name}", text, registry=self.collectors)

@@ -1,0 +1,218 @@
+"""One worker's pipeline: chunks in, batches by size and time, commit, acknowledge, mark.
+
+Only this thread touches the database and the ledger's memory. It waits for a database that is absent or
+slow, and while it waits the source's bounded memory makes the broker wait.
+"""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+
+from qytet import log
+from qytet.settings import IngestSettings
+from qytet_ingest import notices_sql
+from qytet_ingest.batch import Batch
+from qytet_ingest.boots import Boots
+from qytet_ingest.checked import Checked
+from qytet_ingest.decode import Decoder
+from qytet_ingest.latest import Latest
+from qytet_ingest.ledger import Boot
+from qytet_ingest.marks import Marks
+from qytet_ingest.metrics import Metrics
+from qytet_ingest.registry import Device, Registry
+from qytet_ingest.rows import Rows
+from qytet_ingest.source import Chunk, Source
+from qytet_ingest.write import write
+
+__all__ = ["Pipeline", "Stopped"]
+
+_log = log.get("ingest.pipeline")
+_T = TypeVar("_T")
+_BATCH_BYTES = 16_000_000
+_BACKOFF_S = (0.05, 5.0)
+_GONE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: we were asked to stop
+    """The database was absent and we were told to stop waiting for it."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """What is to be acknowledged with a batch: (epoch, tokens) of each chunk, and their bytes."""
+
+    acks: list[tuple[int, list[int]]]
+    size: int = 0
+    since: float = 0.0
+
+
+class Pipeline:
+    """Feed it chunks; `tick` does what is due by time; `drain` finishes."""
+
+    def __init__(
+        self, url: str, settings: IngestSettings, source: Source, metrics: Metrics, stopping: threading.Event
+    ) -> None:
+        index, _, count = settings.shard.partition("/")
+        self._url = url
+        self._settings = settings
+        self._shard = (int(index), int(count))
+        self._source = source
+        self._metrics = metrics
+        self._stopping = stopping
+        self._connection: psycopg.Connection[Any] | None = None
+        self._boots = Boots()
+        self._latest = Latest()
+        self._marks = Marks()
+        self._batch = Batch()
+        self._held = _Held([])
+        self._marks_due = self._latest_due = 0.0
+        self._reload = False
+        self.registry = self._with_database(lambda c: Registry.load(c, self._shard))
+        self._with_database(lambda c: self._boots.load(c, self.registry))
+        checked = Checked(
+            self.registry,
+            city=settings.city,
+            find_boot=self._find_boot,
+            announce=self._announce,
+            ahead_ms=settings.ahead_ms,
+        )
+        self._decoder = Decoder(self.registry, checked)
+
+    def feed(self, chunk: Chunk) -> None:
+        """Take a chunk into the batch; commits when the batch is full."""
+        if not self._held.acks:
+            self._held.since = time.monotonic()
+        self._metrics.messages.inc(len(chunk.topics))
+        self._decoder.feed(self._batch, chunk.topics, chunk.payloads, int(time.time() * 1000))
+        self._held.acks.append((chunk.epoch, [token for token in chunk.tokens if token is not None]))
+        self._held.size += chunk.size
+        if len(self._batch.streams) >= self._settings.batch_readings or self._held.size >= _BATCH_BYTES:
+            self.flush()
+
+    def wait(self) -> float:
+        """Seconds until something is due."""
+        now = time.monotonic()
+        due = [now + 0.5]
+        if self._held.acks:
+            due.append(self._held.since + self._settings.batch_ms / 1000)
+        if len(self._marks):
+            due.append(self._marks_due)
+        return max(0.0, min(due) - now)
+
+    def tick(self) -> None:
+        """Do what is due by time: commit an old batch, send marks, write latest values, hear of registry changes."""
+        now = time.monotonic()
+        if self._held.acks and now >= self._held.since + self._settings.batch_ms / 1000:
+            self.flush()
+        if now >= self._marks_due:
+            self._send_marks()
+            self._marks_due = now + self._settings.marks_ms / 1000
+        if now >= self._latest_due:
+            self._with_database(self._latest.flush)
+            self._latest_due = time.monotonic() + self._settings.latest_ms / 1000
+            self._with_database(self._hear)
+
+    def flush(self) -> None:
+        """Commit the batch, then acknowledge it; waits for the database as long as it takes."""
+        batch, held = self._batch, self._held
+        if batch:
+            began = time.monotonic()
+            self._metrics.duplicates.inc(sum(boot.duplicates for boot in batch.boots))
+            self._metrics.late.inc(sum(boot.late for boot in batch.boots))
+            rows = self._with_database(lambda c: write(c, batch, self.registry))
+            self._count(batch, rows, time.monotonic() - began)
+            self._latest.add(rows)
+            self._marks.add(batch.boots)
+        self._batch, self._held = Batch(), _Held([])
+        for epoch, tokens in held.acks:
+            self._source.acknowledge(epoch, tokens)
+        self._source.release(held.size)
+
+    def drain(self) -> None:
+        """Commit and acknowledge what is in hand, send the last marks, write the latest values."""
+        self.flush()
+        self._send_marks()
+        self._with_database(self._latest.flush)
+
+    def close(self) -> None:
+        """Give the database connection back."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _count(self, batch: Batch, rows: Rows, seconds: float) -> None:
+        metrics = self._metrics
+        metrics.batches.inc()
+        metrics.readings.inc(len(rows))
+        metrics.records.inc(len(batch.record_seq) + len(batch.undated))
+        metrics.size.observe(len(rows))
+        metrics.commit.observe(seconds)
+        if batch.record_time:
+            metrics.lag.observe(max(0.0, time.time() - min(batch.record_time) / 1000))
+        for reason, number in Counter(letter.reason for letter in batch.dead).items():
+            metrics.dead.labels(reason).inc(number)
+
+    def _send_marks(self) -> None:
+        messages = self._marks.messages()
+        if messages and self._source.publish(messages):
+            self._metrics.marks.inc(len(messages))
+
+    def _find_boot(self, device: Device, boot: str) -> Boot:
+        return self._with_database(lambda c: self._boots.find(c, self.registry, device, boot))
+
+    def _announce(self, device: Device, keys: list[str]) -> None:
+        """Register the datastreams that a birth names; what follows in the same chunk knows them already."""
+        _log.info("birth names new datastreams", device=device.name, keys=keys)
+
+        def register(connection: psycopg.Connection[Any]) -> None:
+            notices_sql.announce(connection, device.device_id, keys)
+            self.registry.reload_device(connection, device)
+
+        self._with_database(register)
+
+    def _hear(self, connection: psycopg.Connection[Any]) -> None:
+        """Read the registry again if it changed."""
+        changed = bool(list(connection.notifies(timeout=0)))
+        if changed or self._reload:
+            self._reload = False
+            self.registry = Registry.load(connection, self._shard, self.registry)
+            self._decoder.use(self.registry)
+            _log.info("registry read", devices=len(self.registry.devices))
+
+    def _with_database(self, action: Callable[[psycopg.Connection[Any]], _T]) -> _T:
+        """Do something with the database, as often as it takes until it is there. Raises Stopped."""
+        delay = _BACKOFF_S[0]
+        while True:
+            try:
+                if self._connection is None or self._connection.closed:
+                    self._connection = self._connect()
+                return action(self._connection)
+            except _GONE as error:
+                self._lost(error)
+            if self._stopping.wait(delay * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter, not a secret
+                raise Stopped
+            delay = min(delay * 2, _BACKOFF_S[1])
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        connection = psycopg.connect(
+            self._url, autocommit=True, connect_timeout=10, application_name="qytet-ingest"
+        )
+        connection.execute("listen qytet_registry")
+        self._reload = True  # changes made while we were away were not heard
+        self._metrics.database.set(1)
+        _log.info("database connected")
+        return connection
+
+    def _lost(self, error: Exception) -> None:
+        self._metrics.failures.inc()
+        self._metrics.database.set(0)
+        _log.warning("database not there, waiting", why=str(error).strip())
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None

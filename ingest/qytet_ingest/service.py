@@ -1,0 +1,109 @@
+"""A worker: ties source, pipeline and status together, and stops in order.
+
+On SIGTERM or SIGINT it reads nothing more, commits and acknowledges what it holds, sends the last marks,
+disconnects and exits; what it could not commit stays with the broker.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from qytet import log
+from qytet.settings import Settings
+from qytet_contract import topics
+from qytet_ingest.metrics import Metrics
+from qytet_ingest.mqtt_source import MqttSource, Options
+from qytet_ingest.pipeline import Pipeline, Stopped
+from qytet_ingest.source import Source
+from qytet_ingest.status_http import serve
+
+__all__ = ["run", "source_for"]
+
+_log = log.get("ingest")
+
+
+def source_for(settings: Settings, url: str) -> MqttSource:
+    """The broker that the settings name; `url` is [broker] url or the embedded broker's."""
+    broker, ingest = settings.broker, settings.ingest
+    return MqttSource(
+        Options(
+            url=url,
+            client_id=ingest.client_id,
+            filters=tuple(topics.ingest_filters(ingest.city or "+")),
+            keepalive=broker.keepalive,
+            queue_bytes=ingest.queue_bytes,
+            ca_file=broker.ca_file,
+            cert_file=broker.cert_file,
+            key_file=broker.key_file,
+        )
+    )
+
+
+def run(settings: Settings, database_url: str, broker_url: str) -> None:
+    """Work until asked to stop. Raises QytetError if it cannot even begin."""
+    metrics, stopping = Metrics(), threading.Event()
+    source = source_for(settings, broker_url)
+
+    def ready() -> dict[str, bool]:
+        metrics.broker.set(source.connected)
+        metrics.held.set(source.held_bytes)
+        metrics.reconnects.set(source.reconnects)
+        return {"broker": source.connected, "database": _value(metrics)}
+
+    with (
+        _signals(stopping),
+        serve(settings.ingest.http_host, settings.ingest.http_port, metrics.collectors, ready),
+    ):
+        try:
+            pipeline = Pipeline(database_url, settings.ingest, source, metrics, stopping)
+        except Stopped:
+            return
+        source.start()
+        _work(pipeline, source, stopping)
+    _log.info("stopped")
+
+
+def _value(metrics: Metrics) -> bool:
+    return bool(metrics.collectors.get_sample_value("qytet_ingest_database_connected"))
+
+
+def _work(pipeline: Pipeline, source: Source, stopping: threading.Event) -> None:
+    try:
+        while not stopping.is_set():
+            chunk = source.receive(pipeline.wait())
+            if chunk is not None:
+                pipeline.feed(chunk)
+            pipeline.tick()
+        _finish(pipeline, source)
+    except Stopped:
+        _log.warning("stopped while the database was away; the broker keeps what was not committed")
+    finally:
+        source.stop()
+        pipeline.close()
+
+
+def _finish(pipeline: Pipeline, source: Source) -> None:
+    """Commit and acknowledge what was received, then what is in hand."""
+    source.pause()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and (chunk := source.receive(0.05)) is not None:
+        pipeline.feed(chunk)
+    pipeline.drain()
+
+
+@contextmanager
+def _signals(stopping: threading.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT ask to stop."""
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,101 @@
+"""One transaction a batch: readings by binary COPY, and with them the ledger, dead letters and notices.
+
+If a reading's key exists already, the batch is redone row by row of the ledger (`careful`); if PostgreSQL
+refuses a value, the message that holds it is found and set aside. A lost connection is not an error of the
+batch: the caller waits and calls again, and what had been committed after all is recognised by the ledger.
+"""
+
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from qytet_ingest import careful, notices_sql, undated
+from qytet_ingest.batch import Batch
+from qytet_ingest.dead import write_dead
+from qytet_ingest.ledger import Delta
+from qytet_ingest.registry import Registry
+from qytet_ingest.rows import COPY_ROWS, Rows, build, copy_bytes
+
+__all__ = ["write"]
+
+_LEDGER = """
+insert into store.delivery as d (device_id, boot, received, rejected, dropped, duplicates, late, anchor_ms)
+select device_id, boot, received::int8multirange, rejected::int8multirange, dropped::int8multirange,
+       duplicates, late, anchor_ms
+from unnest(%(device)s::int[], %(boot)s::text[], %(received)s::text[], %(rejected)s::text[], %(dropped)s::text[],
+            %(duplicates)s::bigint[], %(late)s::bigint[], %(anchor)s::bigint[])
+     as n(device_id, boot, received, rejected, dropped, duplicates, late, anchor_ms)
+on conflict (device_id, boot) do update set
+    received = d.received + excluded.received,
+    rejected = d.rejected + excluded.rejected,
+    dropped = d.dropped + excluded.dropped - (d.received + excluded.received) - (d.rejected + excluded.rejected),
+    duplicates = d.duplicates + excluded.duplicates,
+    late = d.late + excluded.late,
+    anchor_ms = coalesce(excluded.anchor_ms, d.anchor_ms),
+    last_seen = now()
+"""
+
+
+def write(connection: psycopg.Connection[Any], batch: Batch, registry: Registry) -> Rows:
+    """Commit a batch; returns the readings that are stored now.
+
+    Raises psycopg.OperationalError or InterfaceError if the database is not there: then nothing or
+    everything was committed, and calling again is right in both cases.
+    """
+    rows = build(batch, registry)
+    dead = list(batch.dead)  # an attempt that fails may have added letters; the next adds them again
+    try:
+        with connection.transaction():
+            if len(rows):
+                _copy(connection, rows)
+            _rest(connection, batch, registry)
+    except (errors.DataError, errors.IntegrityError):
+        batch.dead[:] = dead
+        rows = _carefully(connection, batch, registry, rows)
+    except BaseException:
+        batch.dead[:] = dead
+        raise
+    for boot in batch.boots:
+        boot.undated = boot.undated and boot.anchor_ms is None
+        boot.settle()
+    return rows
+
+
+def _copy(connection: psycopg.Connection[Any], rows: Rows) -> None:
+    with connection.cursor() as cursor, cursor.copy(COPY_ROWS) as copy:
+        copy.write(copy_bytes(rows))
+
+
+def _carefully(connection: psycopg.Connection[Any], batch: Batch, registry: Registry, rows: Rows) -> Rows:
+    """Insert row by row what COPY could not."""
+    with connection.transaction():
+        stored = careful.insert(connection, batch, rows)
+        _rest(connection, batch, registry)
+    return stored
+
+
+def _rest(connection: psycopg.Connection[Any], batch: Batch, registry: Registry) -> None:
+    """Everything of the batch that is not a reading."""
+    undated.store(connection, batch)
+    undated.resolve(connection, batch, registry)
+    notices_sql.store(connection, batch)
+    write_dead(connection, batch.dead)
+    _ledger(connection, [boot.delta() for boot in batch.boots])
+
+
+def _ledger(connection: psycopg.Connection[Any], deltas: list[Delta]) -> None:
+    if not deltas:
+        return
+    deltas.sort(key=lambda delta: (delta.device_id, delta.boot))  # one order for all workers: no deadlock
+    columns = {
+        "device": [delta.device_id for delta in deltas],
+        "boot": [delta.boot for delta in deltas],
+        "received": [delta.received for delta in deltas],
+        "rejected": [delta.rejected for delta in deltas],
+        "dropped": [delta.dropped for delta in deltas],
+        "duplicates": [delta.duplicates for delta in deltas],
+        "late": [delta.late for delta in deltas],
+        "anchor": [delta.anchor_ms for delta in deltas],
+    }
+    connection.execute(_LEDGER, columns)
