@@ -3,7 +3,9 @@
 import contextlib
 import secrets
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import psutil
@@ -11,6 +13,7 @@ import psutil
 from qytet.embedded._errors import DataFolderError, StartError
 from qytet.embedded._folder import sync_folder, write_private
 from qytet.embedded._place import Place
+from qytet.embedded._process import death_wrapper, end_orphan
 
 SUPERUSER = "postgres"
 _INIT_DEADLINE = 300  # s; a second or two on a laptop, longer on a memory card
@@ -29,17 +32,30 @@ def ensure_cluster(place: Place, password_file: Path, major: int) -> Path:
 
 
 def running_pid(cluster: Path) -> int | None:
-    """Return the pid of a live server on this cluster, or None; its command line tells a recycled pid."""
+    """Return the pid of a live server on this cluster, or None.
+
+    The pid in the file may have gone to another program since, or to another server: the working directory
+    tells, since PostgreSQL's is its cluster.
+    """
     try:
         pid = int((cluster / "postmaster.pid").read_text(encoding="utf-8").split()[0])
         process = psutil.Process(pid)
-        ours = str(cluster) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        ours = alive and Path(process.cwd()).samefile(cluster)
     except (OSError, ValueError, IndexError, psutil.Error):
         return None
     return pid if ours else None
 
 
-def is_ready(cluster: Path, pid: int) -> bool:
+def end_leftover(cluster: Path) -> None:
+    """End a server whose parent died, and drop its pid file; only for the holder of the folder's lock."""
+    pid = running_pid(cluster)
+    if pid is not None:
+        end_orphan(pid, signal.SIGINT, deadline=30)
+    (cluster / "postmaster.pid").unlink(missing_ok=True)
+
+
+def is_ready(cluster: Path, pid: int | None) -> bool:
     """Tell whether the server `pid` has declared itself ready in its pid file (line 8, see miscadmin.h)."""
     with contextlib.suppress(OSError, IndexError, UnicodeDecodeError):
         lines = (cluster / "postmaster.pid").read_text(encoding="utf-8").split("\n")
@@ -62,7 +78,7 @@ def read_password(password_file: Path) -> str:
 
 def _make(place: Place, cluster: Path, password_file: Path) -> None:
     partial = place.folder / "cluster.partial"
-    shutil.rmtree(partial, ignore_errors=True)  # ours, left by an interrupted initialisation
+    _clear(partial)
     partial.mkdir(mode=0o700)
     place.identity.give(partial)
     password = secrets.token_urlsafe(24)
@@ -78,32 +94,51 @@ def _make(place: Place, cluster: Path, password_file: Path) -> None:
     sync_folder(place.folder)
 
 
+def _clear(partial: Path) -> None:
+    """Delete what an interrupted initialisation left; its last process may still be writing for a moment."""
+    for _ in range(50):
+        shutil.rmtree(partial, ignore_errors=True)
+        if not partial.exists():
+            return
+        time.sleep(0.1)
+    raise DataFolderError(
+        partial,
+        f"The half-made database in {partial} cannot be deleted.",
+        why="Another program uses it, or another user made it.",
+        do="Delete the folder by hand.",
+    )
+
+
 def _initdb(place: Place, partial: Path, password_file: Path) -> None:
     command: list[str | Path] = [
+        *death_wrapper(signal.SIGKILL),
         place.programs / "bin" / "initdb",
         *("--pgdata", partial, "--username", SUPERUSER, "--pwfile", password_file),
         *("--auth", "scram-sha-256", "--encoding", "UTF8", "--data-checksums", "--no-instructions"),
         # The same order and case rules on every machine, whatever locales it has.
         *("--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
     ]
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        cwd="/",
-        timeout=_INIT_DEADLINE,
-        check=False,
-        start_new_session=True,
-        **place.identity.as_popen(),
-    )
-    if done.returncode:
+    try:
+        subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            cwd="/",
+            timeout=_INIT_DEADLINE,
+            check=True,
+            start_new_session=True,
+            **place.identity.as_popen(),
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         raise StartError(
             f"A database could not be made in {partial.parent}.",
+            why=str(error).replace(str(command), "initdb"),
             do="Check the free space and the permissions of that folder.",
-            log_tail=(done.stdout + done.stderr)[-2000:].strip(),
-        )
+            log_tail=str(error.output or "")[-2000:].strip(),
+        ) from error
 
 
 def _check(cluster: Path, major: int) -> None:

@@ -10,7 +10,9 @@ from qytet.embedded._errors import DataFolderError
 def prepare_folder(data_dir: Path, ours: AbstractSet[str], mode: int) -> None:
     """Make the folder, or make sure that an existing one holds only files that we put there."""
     try:
-        data_dir.mkdir(mode=mode, parents=True, exist_ok=True)
+        if not data_dir.exists():
+            data_dir.mkdir(parents=True)
+            data_dir.chmod(mode)  # whatever the umask
         found = {entry.name.removesuffix(".partial") for entry in data_dir.iterdir()}
     except OSError as error:
         raise DataFolderError(

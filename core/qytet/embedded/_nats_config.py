@@ -45,7 +45,7 @@ def read_users(data_dir: Path) -> dict[str, str]:
 
 
 def nats_configuration(
-    store: Path,
+    data_dir: Path,
     port: int,
     passwords: Mapping[str, str],
     *,
@@ -55,14 +55,15 @@ def nats_configuration(
 ) -> str:
     """Return the text of nats.conf; `ack_wait` in s, `max_store` in bytes.
 
-    Strings are quoted as JSON, which this format takes. Passwords stand in the clear, in a private file:
+    Passwords stand in the clear, in a private file:
     hashed ones would cost every connection about 0.1 s of processor time.
     """
     users = "\n".join(_user(name, password) for name, password in passwords.items())
     return _TEMPLATE.format(
         host=LOOPBACK,
         mqtt_port=port,
-        store=json.dumps(str(store)),
+        store=_quoted(str(data_dir / "jetstream")),
+        pid_file=_quoted(str(data_dir / "nats.pid")),
         max_store=max_store,
         sync_interval=SYNC_INTERVAL,
         ack_wait=f"{round(ack_wait * 1000)}ms",
@@ -71,14 +72,20 @@ def nats_configuration(
     )
 
 
+def _quoted(text: str) -> str:
+    """Quote a string as JSON does, which this format takes, except for its \\u escapes."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _user(name: str, password: str) -> str:
     permissions = _MAY_ALL if name == "ingest" else _MAY_AS_DEVICES
-    return f"    {{ user: {json.dumps(name)}, password: {json.dumps(password)}, permissions: {permissions} }}"
+    return f"    {{ user: {_quoted(name)}, password: {_quoted(password)}, permissions: {permissions} }}"
 
 
 _TEMPLATE = """\
 # Generated at every start; edits are lost.
 server_name: qytet
+pid_file: {pid_file}
 listen: "{host}:-1"  # NATS's own clients: any free port, nobody needs it
 max_payload: 4MB
 max_connections: 65536

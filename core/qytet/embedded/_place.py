@@ -5,9 +5,9 @@ the programs of the virtual environment nor open a cluster there. Then both go t
 /var/lib/qytet/NAME-HASH; the file `location` in the data folder leads there, and the file `owner` leads back.
 """
 
-import contextlib
 import hashlib
 import os
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,19 +45,34 @@ def find_place(data_dir: Path, programs: Path, version: str) -> Place:
 
 
 def private_folder(data_dir: Path) -> Path | None:
-    """Return the private folder that belongs to the data folder, following the folder when it was moved."""
-    pointer = data_dir / "location"
+    """Return the private folder that belongs to the data folder, following the folder when it was moved.
+
+    Raises DataFolderError for a copy of a data folder: the database stays with the original.
+    """
+    folder = _target(data_dir)
+    if folder is None:
+        return None
     try:
-        folder = Path(pointer.read_text(encoding="utf-8").strip())
         owner = Path((folder / "owner").read_text(encoding="utf-8").strip())
+    except FileNotFoundError:
+        return None
+    if owner != data_dir and _target(owner) == folder:
+        raise DataFolderError(
+            data_dir,
+            f"The folder {data_dir} is a copy without its database.",
+            why=f"The database lies in {folder} and belongs to {owner}.",
+            do=f"Delete {data_dir} to begin anew there, or use the original.",
+        )
+    if owner != data_dir:
+        (folder / "owner").write_text(f"{data_dir}\n", encoding="utf-8")
+    return folder
+
+
+def _target(data_dir: Path) -> Path | None:
+    try:
+        return Path((data_dir / "location").read_text(encoding="utf-8").strip())
     except OSError:
         return None
-    if owner == data_dir:
-        return folder
-    if owner.exists():  # the data folder was copied: the private folder stays with the original
-        return None
-    (folder / "owner").write_text(f"{data_dir}\n", encoding="utf-8")
-    return folder
 
 
 def remove_private_folder(data_dir: Path) -> None:
@@ -97,34 +112,47 @@ def _make_private_folder(data_dir: Path, identity: Identity) -> Path:
 
 
 def _claim(root: Path, name: str, data_dir: Path) -> Path:
-    root.mkdir(mode=0o711, parents=True, exist_ok=True)
+    if not root.exists():
+        root.mkdir(parents=True)
+        root.chmod(0o711)
     found = root.lstat()
     # In a folder that all may write, somebody could have laid a trap under this name before us.
     if root.is_symlink() or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise PermissionError(f"{root} exists, but is not a folder that only we can write")
     folder = root / name
-    folder.mkdir(mode=0o711, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(folder / "cluster.partial")
+    while folder.exists():  # of a data folder that was here before: it may have been moved, so it is not ours
+        folder = root / f"{name}-{secrets.token_hex(4)}"
+    folder.mkdir()
+    folder.chmod(0o711)
     (folder / "owner").write_text(f"{data_dir}\n", encoding="utf-8")
     return folder
 
 
 def _copy_programs(programs: Path, target: Path) -> Path:
+    """Copy what a server needs, once; return the installation within the copy."""
+    package = programs.parent
+    copied = target / package.name / programs.name
     if target.exists():
-        return target
+        return copied
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    (partial / "bin").mkdir(parents=True, mode=0o755)
     for part in _PROGRAM_PARTS:
-        source = programs / part
-        if source.is_dir():
-            shutil.copytree(source, partial / part, symlinks=True)
-        else:
-            shutil.copy2(source, partial / part)
+        _copy(programs / part, partial / package.name / programs.name / part)
+    # The programs look for these libraries of the wheel by a path relative to their own.
+    for libraries in (Path(f"{package.name}.libs"), Path(package.name, ".dylibs")):
+        if (package.parent / libraries).exists():
+            _copy(package.parent / libraries, partial / libraries)
     _open_to_all(partial)
     partial.replace(target)
-    return target
+    return copied
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        shutil.copy2(source, target)
 
 
 def _open_to_all(folder: Path) -> None:

