@@ -1,0 +1,142 @@
+"""`qytet deploy init`: everything made, nothing overwritten, everything private."""
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from qytet.deploy import passwords, tls
+from qytet.deploy.composition import read_variables
+from qytet.deploy.create import INNER_HOSTS, create
+from qytet.deploy.layout import Layout
+from qytet.errors import InputError
+
+
+def _contents(layout: Layout) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in layout.secrets.rglob("*") if path.is_file()}
+
+
+def test_every_secret_is_private_and_owned_by_the_services_user(layout: Layout) -> None:
+    """Each file is mode 0600, each folder 0700, and all belong to the id that .env gives the services."""
+    uid = int(read_variables(layout.env)["QYTET_UID"])
+    assert uid != 0
+    for path in [layout.secrets, *layout.secrets.rglob("*"), *layout.data]:
+        mode = 0o700 if path.is_dir() else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == mode, path
+        assert path.stat().st_uid == uid, path
+
+
+def test_a_second_run_changes_nothing(layout: Layout) -> None:
+    """Running init again makes no file and changes no byte."""
+    before = _contents(layout)
+    report = create(layout.root, ["mqtt.example"])
+    assert report.made == []
+    assert _contents(layout) == before
+
+
+def test_every_deployment_has_secrets_of_its_own(layout: Layout, tmp_path: Path) -> None:
+    """No two deployments share a password or a key, and no password is short."""
+    other = tmp_path / "other"
+    other.mkdir()
+    create(other)
+    mine = {path.name: content for path, content in _contents(layout).items()}
+    theirs = {path.name: content for path, content in _contents(Layout(other)).items()}
+    assert mine.keys() == theirs.keys()
+    assert [name for name in mine if mine[name] == theirs[name]] == []
+    assert all(len(content) >= 32 for content in mine.values())
+
+
+def test_rotation_changes_only_what_was_named(layout: Layout) -> None:
+    """--rotate broker-ingest changes that password, its URL and its line at the broker; nothing else."""
+    before = _contents(layout)
+    report = create(layout.root, rotate=["broker-ingest"])
+    changed = {
+        path.relative_to(layout.secrets).as_posix()
+        for path, old in before.items()
+        if path.read_bytes() != old
+    }
+    assert changed == {"broker_ingest_password", "broker_ingest_url", "broker/passwords"}
+    assert any("ingest" in step for step in report.next)
+    users = passwords.parse((layout.broker_secrets / "passwords").read_text())
+    assert passwords.verify((layout.secrets / "broker_ingest_password").read_text(), users["ingest"])
+
+
+def test_a_half_written_deployment_is_completed(layout: Layout) -> None:
+    """Derived files that are missing come back from the password that is there; the password stays."""
+    password = (layout.secrets / "database_owner_password").read_text()
+    for name in ("database_owner_url", "broker/passwords", "broker/server.key"):
+        (layout.secrets / name).unlink()
+    create(layout.root, ["mqtt.example"])
+    assert password in (layout.secrets / "database_owner_url").read_text()
+    assert set(passwords.parse((layout.broker_secrets / "passwords").read_text())) == {"ingest", "health"}
+    assert (layout.broker_secrets / "server.key").exists()
+
+
+def test_the_certificate_covers_the_hosts_given_and_the_inner_ones(layout: Layout) -> None:
+    """Devices outside, services inside and the health check all find the name that they connect to."""
+    summary = tls.summary((layout.broker_secrets / "server.crt").read_bytes())
+    assert set(summary.hosts) == {"mqtt.example", *INNER_HOSTS}
+
+
+def test_another_host_is_told_not_silently_lacking(layout: Layout) -> None:
+    """Asking for a host that the present certificate lacks names the command that makes a new one."""
+    report = create(layout.root, ["broker.korce.example"])
+    assert any(
+        "broker.korce.example" in step and "--rotate broker-certificate" in step for step in report.next
+    )
+    create(layout.root, ["broker.korce.example"], rotate=["broker-certificate"])
+    assert "broker.korce.example" in tls.summary((layout.broker_secrets / "server.crt").read_bytes()).hosts
+
+
+def test_renewing_the_certificate_keeps_hosts_and_authority(layout: Layout) -> None:
+    """A yearly renewal without --host keeps the names, and devices go on trusting it."""
+    ca = layout.ca_certificate.read_bytes()
+    create(layout.root, rotate=["broker-certificate"])
+    renewed = (layout.broker_secrets / "server.crt").read_bytes()
+    assert "mqtt.example" in tls.summary(renewed).hosts
+    assert layout.ca_certificate.read_bytes() == ca
+    assert tls.signed_by(renewed, ca)
+
+
+def test_a_lost_authority_key_is_not_replaced_behind_ones_back(layout: Layout) -> None:
+    """Without the CA's key init refuses: a new CA would shut out every device in the field."""
+    (layout.authority / "ca.key").unlink()
+    with pytest.raises(InputError, match="is missing"):
+        create(layout.root)
+
+
+@pytest.mark.parametrize(
+    "host", ["mqtt://x", "a b", "", "-", "x" * 64 + ".al", "tirana.example:8883", "a..b"]
+)
+def test_a_host_that_is_none_is_refused_before_anything_is_made(fresh_root: Path, host: str) -> None:
+    """A mistyped --host leaves no file behind."""
+    with pytest.raises(InputError):
+        create(fresh_root, [host])
+    assert not Layout(fresh_root).secrets.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("nothing", "no credential"), ("database-admin", "cannot be rotated")]
+)
+def test_what_cannot_be_rotated_is_refused(layout: Layout, name: str, said: str) -> None:
+    """An unknown name, or one that only its server can change, says so and changes nothing."""
+    before = _contents(layout)
+    with pytest.raises(InputError, match=said):
+        create(layout.root, rotate=[name])
+    assert _contents(layout) == before
+
+
+def test_passwords_need_no_escaping() -> None:
+    """A password stands for itself in a URL, an option file and a shell."""
+    assert all(re.fullmatch(r"[0-9a-f]{48}", passwords.new_password()) for _ in range(50))
+
+
+def test_a_damaged_password_file_is_not_overwritten(layout: Layout) -> None:
+    """A file that is not the broker's format is refused by line number, without quoting it."""
+    file = layout.broker_secrets / "passwords"
+    file.write_text("ingest:hunter2\n")
+    with pytest.raises(InputError, match="Line 1") as caught:
+        create(layout.root)
+    assert "hunter2" not in str(caught.value)
+    assert file.read_text() == "ingest:hunter2\n"
