@@ -108,9 +108,9 @@ select device_id, '9f3a01c2', '{[1,11),[13,21)}', '{[11,12)}', '{[25,28)}', 2, 1
 from store.device where name = 'tirana-air-01'
 """
 _STATUS = """
-insert into store.device_status (device_id, state, state_at, boot, firmware, board, seen_at)
-select device_id, case name when 'tirana-dma-01' then 'lost' else 'ready' end, now(), '9f3a01c2', '1.4.2', 'esp32',
-       case name when 'korce-lamp-01' then now() - interval '2 hours' else now() end
+insert into store.device_status (device_id, state, state_at, boot, firmware, board)
+select device_id, case name when 'tirana-dma-01' then 'lost' else 'ready' end,
+       case name when 'korce-lamp-01' then now() - interval '2 hours' else now() end, '9f3a01c2', '1.4.2', 'esp32'
 from store.device
 """
 _UNDATED = """
