@@ -1,0 +1,173 @@
+"""`qytet simulate`: cities of devices, their description for the registry, scenarios and load."""
+
+import json
+import secrets
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from qytet import settings
+from qytet.errors import InputError
+from qytet_simulators.city.fleet import CITIES, Fleet, load_fleet
+from qytet_simulators.device.address import Address
+from qytet_simulators.device.backlog import Patience
+from qytet_simulators.device.describe import description
+from qytet_simulators.device.live import LiveView, account
+from qytet_simulators.device.play import Conduct, play
+from qytet_simulators.device.session import Manners
+from qytet_simulators.device.town import Plan
+from qytet_simulators.faults import QUIET, load_scenario, sample_scenarios
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Simulated devices that honour the contract.", no_args_is_help=True)
+
+_CITY = typer.Option(list(CITIES), "--city", help="Which cities; repeat it for several.")
+_DEVICES = typer.Option(None, min=1, help="Scale the fleet to so many devices.")
+_FOLDER = typer.Option(None, exists=True, file_okay=False, help="Folder of CITY.toml files of your own.")
+_JSON = typer.Option(False, "--json", help="Machine-readable output.")
+_BROKER = typer.Option("", help="mqtt://user:password@host:port; default: the setting [broker] url.")
+_CA = typer.Option(None, help="CA that signed the broker's certificate (mqtts).")
+_RUN = typer.Option("", help="Name that boot ids are made from; default: a new one each time.")
+
+
+@app.command()
+def city(
+    cities: list[str] = _CITY,
+    devices: int | None = _DEVICES,
+    fleet_dir: Path | None = _FOLDER,
+    connections: int = typer.Option(3, min=0, help="Connections that share the devices; 0: one a device."),
+    interval: float | None = typer.Option(None, min=0.1, help="Seconds between reports, for all devices."),
+    speed: float = typer.Option(1.0, min=0.01, help="Simulated seconds a second; never ahead of the clock."),
+    start: datetime | None = typer.Option(
+        None, help="Simulated UTC start; default: now, or earlier if fast."
+    ),
+    duration: float | None = typer.Option(None, min=0, help="Seconds to run; default: until Ctrl-C."),
+    settle: float = typer.Option(30.0, min=0, help="Seconds to wait at the end for `stored` marks."),
+    seed: int = typer.Option(1, help="What is measured follows from it."),
+    run: str = _RUN,
+    scenario: str = typer.Option("", help="Scenario file, or the name of a sample."),
+    oracle: Path | None = typer.Option(None, dir_okay=False, help="File for everything that was made."),
+    broker: str = _BROKER,
+    ca_file: Path | None = _CA,
+    stats_file: Path | None = typer.Option(None, dir_okay=False, help="File for a JSON line each second."),
+    capacity: int = typer.Option(10_000, min=1, help="Records that a device can hold."),
+    resend_after: float = typer.Option(5.0, min=0.1, help="Seconds without a mark until a record is resent."),
+    window: int = typer.Option(200, min=1, max=60_000, help="Messages in flight on a connection."),
+    mqtt5: bool = typer.Option(False, "--mqtt5", help="Speak MQTT 5 instead of 3.1.1."),
+    persistent: bool = typer.Option(
+        False, "--persistent", help="Keep the broker's session between connections."
+    ),
+    resend: bool = typer.Option(
+        True, help="--no-resend: devices that trust a PUBACK, to see what that loses."
+    ),
+    as_json: bool = _JSON,
+) -> None:
+    """Simulate the devices of cities until Ctrl-C; then wait until all that was accepted is stored.
+
+    Exit code 1 if the server has not accounted for every record in the end.
+    """
+    plan = Plan(
+        fleet=_fleet(cities, devices, fleet_dir, interval),
+        start_ms=_start_ms(start, speed, duration),
+        run=run or secrets.token_hex(4),
+        seed=seed,
+        speed=speed,
+        scenario=load_scenario(scenario) if scenario else QUIET,
+        capacity=capacity,
+        patience=Patience(resend_after, max(resend_after, 60.0)),
+        faithful=resend,
+    )
+    conduct = Conduct(
+        _address(broker, ca_file),
+        connections,
+        Manners(window=window, mqtt5=mqtt5, persistent=persistent),
+        duration,
+        settle,
+        oracle,
+        stats_file,
+    )
+    with LiveView(plan.fleet, enabled=not as_json) as view:
+        last = play(plan, conduct, view.update)
+    _print(last, as_json, account(last))
+    if last["unmarked"] or (resend and last["unsettled"]):
+        raise typer.Exit(1)
+
+
+@app.command()
+def describe(
+    cities: list[str] = _CITY,
+    devices: int | None = _DEVICES,
+    fleet_dir: Path | None = _FOLDER,
+    as_json: bool = typer.Option(
+        True, "--json/--table", help="JSON for `qytet device register`, or a table."
+    ),
+) -> None:
+    """Print the description of the fleet that the registry reads."""
+    found = description(_fleet(cities, devices, fleet_dir, None))
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        return
+    for device in found["devices"]:
+        typer.echo(f"{device['device']:28} {device['city']:10} {device['site']:28} {device['profile']}")
+
+
+@app.command()
+def scenario(
+    check: str = typer.Option("", "--check", help="Scenario file, or the name of a sample, to check."),
+    as_json: bool = _JSON,
+) -> None:
+    """List the sample scenarios, or check one and say what it holds."""
+    if not check:
+        _print({"scenarios": sample_scenarios()}, as_json, "\n".join(sample_scenarios()))
+        return
+    found = load_scenario(check)
+    kinds = [fault.__class__.__name__.lower() for fault in found.fault]
+    text = f"{found.name}: {found.about}\n{len(kinds)} faults: {', '.join(kinds) or 'none'}"
+    _print({"name": found.name, "about": found.about, "faults": kinds}, as_json, text)
+
+
+def _fleet(cities: list[str], devices: int | None, folder: Path | None, interval: float | None) -> Fleet:
+    fleet = load_fleet(cities, folder=folder)
+    fleet = fleet.scale(devices) if devices else fleet
+    return fleet.paced(1.0, interval, interval) if interval else fleet
+
+
+def _start_ms(start: datetime | None, speed: float, duration: float | None) -> int:
+    """A run that is faster than the clock begins in the past, so that it never overtakes it."""
+    now_ms = int(time.time() * 1000)
+    if start is None:
+        lead_s = (duration or 86_400.0) * speed if speed > 1 else 0.0
+        return now_ms - int(lead_s * 1000)
+    if start.tzinfo is None:
+        start = start.replace(tzinfo=UTC)
+    start_ms = int(start.timestamp() * 1000)
+    if start_ms > now_ms:
+        raise InputError(
+            "--start lies in the future.", do="Devices measure the past: give an earlier instant."
+        )
+    return start_ms
+
+
+def _address(broker: str, ca_file: Path | None) -> Address:
+    known = settings.load().broker
+    url = broker or known.url.get_secret_value()
+    if not url:
+        raise InputError(
+            "No broker is known.",
+            why="Neither --broker nor the setting [broker] url says where it is.",
+            do="Give --broker mqtt://user:password@host:port, or start everything with `make demo`.",
+        )
+    return Address.parse(url, ca_file or known.ca_file)
+
+
+def _print(data: dict[str, Any], as_json: bool, text: str) -> None:
+    if as_json:
+        typer.echo(json.dumps(data, ensure_ascii=False))
+    else:
+        Console(file=sys.stdout, highlight=False, soft_wrap=True).print(text, markup=False)
