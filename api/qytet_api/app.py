@@ -17,8 +17,13 @@ from qytet_api.deadletters.endpoints import router as deadletters
 from qytet_api.devices.endpoints import router as devices
 from qytet_api.latest.endpoints import router as latest
 from qytet_api.ledger.endpoints import router as ledger
+from qytet_api.live.endpoints import router as live
+from qytet_api.live.hub import Hub
+from qytet_api.messages.endpoints import router as messages
 from qytet_api.metrics import CountRequests, Metrics
 from qytet_api.observations.endpoints import router as observations
+from qytet_api.page.endpoints import files
+from qytet_api.page.endpoints import router as page
 from qytet_api.properties.endpoints import router as properties
 from qytet_api.security import SecurityHeaders, refuse_open_door
 from qytet_api.service.endpoints import router as service
@@ -36,10 +41,13 @@ _ROUTERS = (
     properties,
     observations,
     latest,
+    live,
     ledger,
     undated,
     deadletters,
+    messages,
     service,
+    page,
 )
 _DESCRIPTION = """
 Readings of a city's sensors, and the account of their delivery.
@@ -68,8 +76,10 @@ def create_app(settings: Settings, pool: Pool | None = None) -> FastAPI:
     app.state.database = Database(own_pool)
     app.state.gate = StreamGate(settings.database.pool_size)
     app.state.metrics = Metrics()
+    app.state.hub = Hub(app.state.database)
     for router in _ROUTERS:
         app.include_router(router)
+    app.mount("/static", files(), name="static")
     problems.install(app)
     app.add_middleware(CountRequests, metrics=app.state.metrics)
     app.add_middleware(SecurityHeaders)
@@ -86,6 +96,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        await app.state.hub.close()
         await pool.close(timeout=5)
         log.get("api").info("stopped")
 

@@ -1,12 +1,15 @@
 """`qytet api`: serves the API and writes its OpenAPI document."""
 
+import asyncio
 import json
 import socket
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 from pydantic import SecretStr
 from rich.console import Console
 
@@ -46,7 +49,7 @@ def serve(
             timeout_graceful_shutdown=_STOP_SECONDS,
             limit_concurrency=1000,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, application).run(sockets=[listener])
 
 
 @app.command()
@@ -68,6 +71,24 @@ def document() -> dict[str, object]:
     """The OpenAPI document; needs no database."""
     nowhere = DatabaseSettings(url=SecretStr("postgresql://127.0.0.1:9/none"))
     return create_app(Settings(database=nowhere, api=ApiSettings())).openapi()
+
+
+class _Server(uvicorn.Server):
+    """Ends live streams as soon as a signal comes; otherwise they would outlast the time to stop."""
+
+    def __init__(self, config: uvicorn.Config, application: FastAPI) -> None:
+        super().__init__(config)
+        self._application = application
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._application.state.hub.stop)
+        super().handle_exit(sig, frame)
 
 
 def _with_address(settings: Settings, host: str | None, port: int | None) -> Settings:

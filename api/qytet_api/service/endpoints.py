@@ -37,5 +37,7 @@ async def version() -> Version:
 @router.get("/metrics", summary="Metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
     """Counters and durations for Prometheus."""
-    text, media_type = request.app.state.metrics.render(request.app.state.database.stats())
+    state = request.app.state
+    state.metrics.live_clients.set(state.hub.readers)
+    text, media_type = state.metrics.render(state.database.stats())
     return Response(text, media_type=media_type)
