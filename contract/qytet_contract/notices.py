@@ -76,7 +76,7 @@ def check_cmd(value: object) -> None:
     """Refuse anything that is not a `cmd` payload. Raises ContractError."""
     fields = records.check_fields(value, ("v", "cmd", "exp", "args"), ())
     check_text(fields["cmd"], "cmd")
-    records.check_whole(fields["exp"], records.TIME_FLOOR, records.TIME_CEILING, codes.TIME_TOO_EARLY, "exp")
+    records.check_instant(fields["exp"], "exp")
     if not isinstance(fields["args"], dict):
         raise ContractError(codes.WRONG_TYPE, "args")
 

@@ -88,7 +88,7 @@ def check_fields(
     for name in needed:
         if name not in value:
             raise ContractError(codes.MISSING_FIELD, name)
-    for name in value:
+    for name in sorted(value):
         if name not in needed and name not in optional:
             raise ContractError(codes.UNKNOWN_FIELD, name)
     if type(value["v"]) is not int:
@@ -140,14 +140,19 @@ def check_time(t: object, tq: object) -> None:
         if tq != "none":
             raise ContractError(codes.BAD_TIME_QUALITY, tq + " without t")
         return
-    if type(t) is not int:
-        raise ContractError(codes.WRONG_TYPE, "t")
-    if tq == "none":
+    if type(t) is int and tq == "none":
         raise ContractError(codes.BAD_TIME_QUALITY, "none with t")
+    check_instant(t, "t")
+
+
+def check_instant(t: object, name: str) -> None:
+    """Refuse what is not Unix milliseconds of this century. Raises ContractError."""
+    if type(t) is not int:
+        raise ContractError(codes.WRONG_TYPE, name)
     if t < TIME_FLOOR:
-        raise ContractError(codes.TIME_TOO_EARLY, str(t)[:24])
+        raise ContractError(codes.TIME_TOO_EARLY, name + " " + str(t)[:24])
     if t >= TIME_CEILING:
-        raise ContractError(codes.TIME_TOO_LATE, str(t)[:24])
+        raise ContractError(codes.TIME_TOO_LATE, name + " " + str(t)[:24])
 
 
 def check_values(m: object) -> None:
@@ -156,7 +161,7 @@ def check_values(m: object) -> None:
         raise ContractError(codes.WRONG_TYPE, "m")
     if not 0 < len(m) <= MAX_VALUES:
         raise ContractError(codes.BAD_COUNT, "m has " + str(len(m)) + " values")
-    for key in m:
+    for key in sorted(m):  # the same first mistake everywhere: MicroPython's dicts have an order of their own
         check_key(key)
         check_value(key, m[key])
 

@@ -50,17 +50,16 @@ def parse(name: str) -> "tuple[str, str, str, str, str] | None":
         return None
     city, device, rest, gateway = parts[2], parts[3], parts[4:], ""
     if rest[0] == VIA:
-        if len(rest) < 3:
+        if len(rest) < 3 or not is_slug(device):
             return None
         gateway, device, rest = device, rest[1], rest[2:]
     kind = rest[0]
     if len(rest) != (2 if kind in WITH_ID else 1):
         return None
-    ident = rest[1] if len(rest) == 2 else ""
-    for slug in (city, device, gateway or "x", ident or "x"):
-        if not is_slug(slug):
-            return None
     if kind not in FROM_DEVICE and kind not in (STORED, CMD):
+        return None
+    ident = rest[1] if len(rest) == 2 else ""
+    if not (is_slug(city) and is_slug(device) and (len(rest) == 1 or is_slug(ident))):
         return None
     return city, device, kind, gateway, ident
 
