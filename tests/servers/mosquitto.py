@@ -143,7 +143,7 @@ class MosquittoServer:
         return f"{scheme}://{user}:{self._passwords[user]}@{LOOPBACK}:{port}"
 
     def add_users(self, names: Iterable[str]) -> None:
-        """Give each name (a device's, say) a password; a running broker learns of them at once."""
+        """Give each name (a device's, say) a password; a running broker reads them within moments."""
         for name in names:
             self._passwords.setdefault(name, secrets.token_urlsafe(12))
         lines = [f"{name}:{_hashed(password)}\n" for name, password in self._passwords.items()]
@@ -152,22 +152,24 @@ class MosquittoServer:
         if self.pid is not None:
             os.kill(self.pid, signal.SIGHUP)
 
+    def wait_for_user(self, name: str) -> None:
+        """Return when the running broker accepts the user."""
+        assert self._child is not None, "the broker is stopped"
+        self._child.wait_until(lambda: self._accepts(name), deadline=10)
+
     def start(self) -> Self:
         """Start on the same port and data, and wait until it answers."""
         (self.folder / "acl").write_text(_ACL)
         (self.folder / "acl").chmod(0o600)
         configuration = self.folder / "mosquitto.conf"
         configuration.write_text(self._configuration())
-        child = spawn(
+        self._child = spawn(
             "Mosquitto",
             [self._program, "-c", configuration],
             log=self.folder / "log",
             environment={**os.environ, **self._environment},
         )
-        self._child = child
-        child.wait_until(
-            lambda: mqtt_answers(LOOPBACK, self.port, "ingest", self._passwords["ingest"]), deadline=30
-        )
+        self.wait_for_user("ingest")
         return self
 
     def stop(self) -> None:
@@ -186,6 +188,9 @@ class MosquittoServer:
         """Stop and delete the data."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _accepts(self, name: str) -> bool:
+        return mqtt_answers(LOOPBACK, self.port, name, self._passwords[name])
 
     def _configuration(self) -> str:
         text = _CONFIGURATION.format(

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from qytet.embedded import _cluster
 from qytet.embedded._process import Child, spawn
 from qytet.embedded.ports import LOOPBACK, free_port
@@ -46,7 +48,11 @@ def prepare(report: Callable[[str], None] = quiet) -> Path:
     """Return the unpacked root folder, downloading it first if the cache has none."""
     if os.geteuid() != 0:
         raise UnavailableError("real TimescaleDB runs by chroot, which needs root")
-    return cached("timescale-trixie-17", _unpack, report)
+    root = cached("timescale-trixie-17", _unpack, report)
+    for left in (root / "srv").iterdir():  # by a test run that was killed
+        if not psutil.pid_exists(int(left.name.split("-")[0])):
+            shutil.rmtree(left, ignore_errors=True)
+    return root
 
 
 class TimescaleServer:
