@@ -282,6 +282,7 @@ def test_a_folder_that_only_root_can_read(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_free_port_is_free() -> None:
-    """A port that is offered can be listened on."""
-    with socket.create_server(("127.0.0.1", free_port())):
-        pass
+    """A port that is offered can be listened on, and is none that the system gives to a client."""
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.1", 0)) as given:
+        assert 15_000 <= port < given.getsockname()[1]

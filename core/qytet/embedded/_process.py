@@ -113,13 +113,23 @@ def spawn(
             )
 
     try:
-        return Child(name, _forker.submit(fork).result(), log)
+        process = _forker.submit(fork).result()
     except FileNotFoundError as error:
         raise MissingServerError(
             f"{name} cannot be started.", why=f"{error.filename} does not exist.", do="Install it again."
         ) from error
     except PermissionError as error:
         raise StartError(f"{name} cannot be started.", why=str(error), do="Check who may run it.") from error
+    _lift_file_limit(process.pid)
+    return Child(name, process, log)
+
+
+def _lift_file_limit(pid: int) -> None:
+    """Let the server open as many files as the system allows: a broker needs one a client (Linux)."""
+    with contextlib.suppress(OSError, psutil.Error, AttributeError):
+        process = psutil.Process(pid)
+        _, hard = process.rlimit(psutil.RLIMIT_NOFILE)
+        process.rlimit(psutil.RLIMIT_NOFILE, (hard, hard))
 
 
 def death_wrapper(number: signal.Signals) -> list[str]:

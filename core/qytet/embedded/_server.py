@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -108,10 +109,19 @@ class EmbeddedServer:
 
     def _choose_port(self) -> int:
         wanted = self._wanted_port
-        if wanted is None and self._port is not None and is_free(self._port):
+        if self._port is not None and self._becomes_free(self._port):
             wanted = self._port
         self._port = choose_port(self.name, wanted, self.data_dir / "port")
         return self._port
+
+    @staticmethod
+    def _becomes_free(port: int) -> bool:
+        """Wait a moment for a port that our killed server had: clients know it."""
+        for _ in range(50):
+            if is_free(port):
+                return True
+            time.sleep(0.1)
+        return False
 
     def _launch(self) -> None:
         """Start the child and wait until it is ready; the folder is locked."""

@@ -1,21 +1,43 @@
 """Free and taken TCP ports of the loopback interface, and the port that a folder remembers."""
 
 import contextlib
+import secrets
 import socket
 from pathlib import Path
 
 import psutil
 
-from qytet.embedded._errors import PortTakenError
+from qytet.embedded._errors import EmbeddedError, PortTakenError
 
 LOOPBACK = "127.0.0.1"
+_LOWEST = 15_000  # well-known servers live below
+_TRIES = 500
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on at this moment (it may be taken a moment later)."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on at this moment (it may be taken a moment later).
+
+    It lies below the range that the system gives to outgoing connections: a client that keeps trying to
+    reach a server that is down could be given that very port as its own, connect to itself, and hold it.
+    """
+    low = _first_outgoing_port()
+    for _ in range(_TRIES):
+        port = _LOWEST + secrets.randbelow(low - _LOWEST)
+        if is_free(port):
+            return port
+    raise EmbeddedError(
+        f"No free port was found between {_LOWEST} and {low}.",
+        why=f"{_TRIES} ports were tried, and all are taken.",
+        do="Stop some of the programs that listen there, or choose a port.",
+    )
+
+
+def _first_outgoing_port() -> int:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+        if low > _LOWEST + _TRIES:
+            return low
+    return 32_768  # Linux's default; other systems begin higher
 
 
 def is_free(port: int) -> bool:
