@@ -7,7 +7,7 @@ slow, and while it waits the source's bounded memory makes the broker wait.
 import random
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,10 +16,12 @@ import psycopg
 
 from qytet import log
 from qytet.settings import IngestSettings
+from qytet_contract import codes
 from qytet_ingest import notices_sql
 from qytet_ingest.batch import Batch
 from qytet_ingest.boots import Boots
 from qytet_ingest.checked import Checked
+from qytet_ingest.deadletters import Choice, Replayer
 from qytet_ingest.decode import Decoder
 from qytet_ingest.latest import Latest
 from qytet_ingest.ledger import Boot
@@ -35,6 +37,7 @@ __all__ = ["Pipeline", "Stopped"]
 _log = log.get("ingest.pipeline")
 _T = TypeVar("_T")
 _BATCH_BYTES = 16_000_000
+_SECOND_TRIES = 100  # letters between two looks at what came in
 _BACKOFF_S = (0.05, 5.0)
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
 
@@ -73,6 +76,7 @@ class Pipeline:
         self._held = _Held([])
         self._marks_due = self._latest_due = 0.0
         self._reload = False
+        self._second_tries: deque[tuple[str, str]] = deque(maxlen=100_000)
         self.registry = self._with_database(lambda c: Registry.load(c, self._shard))
         self._with_database(lambda c: self._boots.load(c, self.registry))
         checked = Checked(
@@ -82,6 +86,7 @@ class Pipeline:
             announce=self._announce,
             ahead_ms=settings.ahead_ms,
         )
+        self._checked = checked
         self._decoder = Decoder(self.registry, checked)
 
     def feed(self, chunk: Chunk) -> None:
@@ -98,7 +103,7 @@ class Pipeline:
     def wait(self) -> float:
         """Seconds until something is due."""
         now = time.monotonic()
-        due = [now + 0.5]
+        due = [now if self._second_tries else now + 0.5]
         if self._held.acks:
             due.append(self._held.since + self._settings.batch_ms / 1000)
         if len(self._marks):
@@ -117,6 +122,8 @@ class Pipeline:
             self._with_database(self._latest.flush)
             self._latest_due = time.monotonic() + self._settings.latest_ms / 1000
             self._with_database(self._hear)
+        if self._second_tries:
+            self._with_database(self._try_again)
 
     def flush(self) -> None:
         """Commit the batch, then acknowledge it; waits for the database as long as it takes."""
@@ -175,15 +182,30 @@ class Pipeline:
             self.registry.reload_device(connection, device)
 
         self._with_database(register)
+        self._second_tries.append((device.name, codes.UNKNOWN_DATASTREAM))
 
     def _hear(self, connection: psycopg.Connection[Any]) -> None:
         """Read the registry again if it changed."""
         changed = bool(list(connection.notifies(timeout=0)))
         if changed or self._reload:
             self._reload = False
-            self.registry = Registry.load(connection, self._shard, self.registry)
+            before = self.registry
+            self.registry = Registry.load(connection, self._shard, before)
+            adopted = self.registry.devices.keys() - before.devices.keys()
+            self._second_tries.extend((name, codes.UNKNOWN_DEVICE) for name in sorted(adopted))
             self._decoder.use(self.registry)
             _log.info("registry read", devices=len(self.registry.devices))
+
+    def _try_again(self, connection: psycopg.Connection[Any]) -> None:
+        """Dead letters whose reason may have gone: a few at a time, as live readings come first."""
+        self.flush()  # a letter may bear the number of a record in hand
+        name, reason = self._second_tries[0]
+        replayer = Replayer(connection, self.registry, self._checked)
+        outcomes = list(replayer.replay(Choice(device=name, reason=reason), limit=_SECOND_TRIES))
+        if outcomes:
+            _log.info("dead letters tried again", device=name, reason=reason, letters=len(outcomes))
+        if len(outcomes) < _SECOND_TRIES or not any(outcome.stored for outcome in outcomes):
+            self._second_tries.popleft()
 
     def _with_database(self, action: Callable[[psycopg.Connection[Any]], _T]) -> _T:
         """Do something with the database, as often as it takes until it is there. Raises Stopped."""
