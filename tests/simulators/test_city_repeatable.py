@@ -121,3 +121,14 @@ def test_civil_time_follows_the_zone():
             civil = instant.astimezone(zone)
             assert local.hour[index] == pytest.approx(civil.hour + civil.minute / 60)
             assert bool(local.resting[index]) == (civil.weekday() == 6)
+
+
+def test_thousands_of_devices_share_their_tables():
+    """A fleet of thousands is ready in seconds: copies share tanks and volumes with the device they copy."""
+    model = CityModel(load_fleet().scale(3000), 5)
+    first = model.sample(START)
+    assert len(first) == 3000
+    assert first["tirana-tank-01-x0001"]["water_tank_level"] == pytest.approx(
+        first["tirana-tank-01"]["water_tank_level"], abs=0.02
+    )
+    assert first["tirana-air-01-x0001"]["pm2_5"] != first["tirana-air-01"]["pm2_5"]

@@ -9,8 +9,9 @@ import numpy as np
 from qytet_simulators.city import habits
 from qytet_simulators.city.arrays import Columns, Floats
 from qytet_simulators.city.clock import HOUR_MS, local_time
+from qytet_simulators.city.group import Group
 from qytet_simulators.city.noise import normal, smooth
-from qytet_simulators.city.scene import Group, Scene
+from qytet_simulators.city.scene import Scene
 from qytet_simulators.city.station import local_air
 from qytet_simulators.city.weather import Weather
 

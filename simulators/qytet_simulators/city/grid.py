@@ -7,8 +7,9 @@ import numpy as np
 
 from qytet_simulators.city.arrays import Floats
 from qytet_simulators.city.clock import HOUR_MS
+from qytet_simulators.city.group import Group
 from qytet_simulators.city.noise import key_of, normal, smooth, uniform
-from qytet_simulators.city.scene import Group, Scene
+from qytet_simulators.city.scene import Scene
 
 _PHASE_OFFSET_V = (0.0, 0.9, -1.1, 0.4)
 

@@ -14,8 +14,9 @@ from qytet_simulators.city import grid, sun
 from qytet_simulators.city.arrays import Columns, Floats, Millis
 from qytet_simulators.city.clock import DAY_MS, DAYS, EPOCH_MS, HOUR_MS, at_local_hour
 from qytet_simulators.city.fleet import City
+from qytet_simulators.city.group import Group
 from qytet_simulators.city.noise import normal, uniform
-from qytet_simulators.city.scene import Group, Scene
+from qytet_simulators.city.scene import Scene
 
 _STANDBY_W = 0.3
 _SWITCH_DEG = -3.0
@@ -119,13 +120,12 @@ def _power(group: Group, number: int, level: Floats, condition: Millis, t_ms: Mi
 
 def _energy_kwh(group: Group, number: int, t_ms: Millis) -> Floats:
     """The counter: the energy of all fortnights before, and of this one so far."""
-    table = group.memo(f"energy:{number}", lambda: _energy_table(group, number))
+    table = group.memo(f"energy:{number}", lambda whole: _energy_table(whole, number))
     first = EPOCH_MS // _FORTNIGHT_MS
     fortnight = t_ms // _FORTNIGHT_MS
-    rows = np.arange(len(group.devices))[:, None]
     start = np.maximum(fortnight * _FORTNIGHT_MS, EPOCH_MS)
     condition = _condition(group, number, fortnight)
-    return table[rows, fortnight - first] + _span_kwh(group, condition, start, t_ms)
+    return table[group.rows, fortnight - first] + _span_kwh(group, condition, start, t_ms)
 
 
 def _energy_table(group: Group, number: int) -> Floats:

@@ -16,10 +16,11 @@ from qytet_simulators.city import air, lighting, station, traffic, water
 from qytet_simulators.city.arrays import Columns, Floats, Millis
 from qytet_simulators.city.clock import check_range
 from qytet_simulators.city.fleet import Device, Fleet
+from qytet_simulators.city.group import Group
 from qytet_simulators.city.health import health
 from qytet_simulators.city.noise import bits
 from qytet_simulators.city.profiles import GRAIN
-from qytet_simulators.city.scene import Group, Scene
+from qytet_simulators.city.scene import Scene
 from qytet_simulators.city.waterworks import Leak
 
 Value: TypeAlias = int | float | None
@@ -99,15 +100,18 @@ class CityModel:
 
     def _series(self, group: Group, t0_ms: int, t1_ms: int) -> Iterator[Series]:
         interval = int(group.interval_ms[0, 0])
-        phase = group.memo("phase", lambda: _phase(group))
+        phase = group.memo("phase", _phase)
         first = -((phase - t0_ms) // interval)
         steps = -(-(t1_ms - t0_ms) // interval)
         if steps <= 0:
             return
         instants = phase + (first + np.arange(steps)) * interval
         counts = (instants < t1_ms).sum(axis=1)
-        if not counts.any():
-            return
+        if not counts.all():  # a window shorter than the interval: most devices have nothing to say
+            due = np.flatnonzero(counts)
+            if not due.size:
+                return
+            group, instants, counts = group.part(due), instants[due], counts[due]
         columns = self._evaluate(group, instants)
         for row, device in enumerate(group.devices):
             part = slice(0, int(counts[row]))

@@ -4,8 +4,9 @@ import numpy as np
 
 from qytet_simulators.city.arrays import Columns
 from qytet_simulators.city.clock import HOUR_MS
+from qytet_simulators.city.group import Group
 from qytet_simulators.city.noise import normal, smooth, uniform
-from qytet_simulators.city.scene import Group, Scene
+from qytet_simulators.city.scene import Scene
 from qytet_simulators.city.weather import humidity, station_pressure
 
 

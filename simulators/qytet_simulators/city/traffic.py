@@ -8,8 +8,9 @@ import numpy as np
 
 from qytet_simulators.city.arrays import Bools, Columns, Floats
 from qytet_simulators.city.clock import HOUR_MS
+from qytet_simulators.city.group import Group
 from qytet_simulators.city.noise import normal, poisson, smooth, uniform
-from qytet_simulators.city.scene import Group, Scene
+from qytet_simulators.city.scene import Scene
 
 _LANE_CAPACITY = 1500.0  # vehicle/h of a signalled urban arterial lane (HCM: 1900 x green share 0.8)
 _EFFECTIVE_LENGTH_KM = 0.0066  # vehicle 4.6 m + detector 2 m

@@ -10,8 +10,9 @@ import numpy as np
 from qytet_simulators.city import waterworks
 from qytet_simulators.city.arrays import Bools, Columns, Floats, Millis
 from qytet_simulators.city.clock import EPOCH_MS, HOUR_MS
+from qytet_simulators.city.group import Group
 from qytet_simulators.city.noise import normal, smooth, uniform
-from qytet_simulators.city.scene import Group, Scene
+from qytet_simulators.city.scene import Scene
 from qytet_simulators.city.waterworks import Leak
 
 _PEAK_FACTOR = 1.9  # greatest demand over its mean
@@ -58,24 +59,26 @@ def _hydraulics(group: Group, t_ms: Millis, leaks: tuple[Leak, ...], demand: Flo
 def _volume(group: Group, t_ms: Millis, leaks: tuple[Leak, ...]) -> Floats:
     """The meter's counter in m3: the integral of the inflow without the minute's noise, whose mean is nothing."""
     end = waterworks.table_end(t_ms)
-    table = group.memo(f"volume:{end}", lambda: _volume_table(group, end, leaks))
-    rows = np.arange(len(group.devices))[:, None]
+    table, like = group.memo(f"volume:{end}", lambda whole: _volume_table(whole, end, leaks))
     start = 20_000 + 400_000 * uniform(group.key("meter"), np.zeros_like(group.interval_ms))
-    return np.floor(start) + waterworks.between(table, rows, t_ms, waterworks.VOLUME_STEP_MS)
+    return np.floor(start) + waterworks.between(table, like[group.rows], t_ms, waterworks.VOLUME_STEP_MS)
 
 
-def _volume_table(group: Group, end_ms: int, leaks: tuple[Leak, ...]) -> Floats:
+def _volume_table(whole: Group, end_ms: int, leaks: tuple[Leak, ...]) -> tuple[Floats, Millis]:
+    """Volumes since the epoch, one row for devices that are alike, and the row of each device."""
+    group, like = whole.distinct({leak.device for leak in leaks})
     t_ms = waterworks.lattice(end_ms, waterworks.VOLUME_STEP_MS)
     flow, _ = _hydraulics(group, t_ms, leaks, _habit(group, t_ms))
     steps = (flow[:, 1:] + flow[:, :-1]) / 2 * (waterworks.VOLUME_STEP_MS / HOUR_MS)
-    return np.concatenate([np.zeros((len(flow), 1)), np.cumsum(steps, axis=1)], axis=1)
+    return np.concatenate([np.zeros((len(flow), 1)), np.cumsum(steps, axis=1)], axis=1), like
 
 
 def water_tank(group: Group, scene: Scene) -> Columns:
     """Level, flows and the pump of a service reservoir that cycles between two levels."""
     t = scene.t_ms
-    level, running = _tank(group, t)
-    rows = np.arange(len(group.devices))[:, None]
+    end = waterworks.table_end(t)
+    level, running, like = group.memo(f"tank:{end}", lambda whole: _tank_table(whole, end))
+    rows = like[group.rows]
     on = running[rows, (t - EPOCH_MS) // waterworks.TANK_STEP_MS]
     inlet = np.where(on, _inflow(group) * (1 + 0.008 * normal(group.key("inlet"), t)), 0.0)
     lift_kw = inlet / 3600 * 9.81 * group.trait("lift", 45.0) / 0.68  # Q rho g H / efficiency
@@ -93,24 +96,19 @@ def _inflow(group: Group) -> Floats:
     return 2.2 * group.trait("demand", 50.0)
 
 
-def _tank(group: Group, t_ms: Millis) -> tuple[Floats, Bools]:
-    end = waterworks.table_end(t_ms)
-    return group.memo(f"tank:{end}", lambda: _tank_table(group, end))
-
-
-def _tank_table(group: Group, end_ms: int) -> tuple[Floats, Bools]:
-    """Levels and pump states of every device; copies of a device share its run."""
+def _tank_table(whole: Group, end_ms: int) -> tuple[Floats, Bools, Millis]:
+    """Levels and pump states, one row for devices that are alike, and the row of each device."""
+    group, like = whole.distinct()
     demand = _habit(group, waterworks.lattice(end_ms, waterworks.TANK_STEP_MS))
-    inflow, area, height = _inflow(group), group.trait("area", 200.0), group.trait("height", 5.0)
-    runs: dict[str, tuple[Floats, Bools]] = {}
-    for row, device in enumerate(group.devices):
-        if device.stem not in runs:
-            top = float(height[row, 0])
-            runs[device.stem] = waterworks.run_tank(
-                demand[row], float(inflow[row, 0]), float(area[row, 0]), 0.55 * top, 0.88 * top
-            )
-    kept = [runs[device.stem] for device in group.devices]
-    return np.stack([level for level, _ in kept]), np.stack([state for _, state in kept])
+    inflow, area, height = (
+        column[:, 0].tolist()
+        for column in (_inflow(group), group.trait("area", 200.0), group.trait("height", 5.0))
+    )
+    runs = [
+        waterworks.run_tank(demand[row], inflow[row], area[row], 0.55 * height[row], 0.88 * height[row])
+        for row in range(len(group.devices))
+    ]
+    return np.stack([level for level, _ in runs]), np.stack([state for _, state in runs]), like
 
 
 def water_quality(group: Group, scene: Scene) -> Columns:
