@@ -15,8 +15,8 @@ _SECRET_WORDS = ("password", "secret", "token", "credential")
 
 
 def get(name: str) -> Any:
-    """A logger whose events carry the component's `name`."""
-    return structlog.get_logger().bind(component=name)
+    """A logger whose events carry the component's `name`; safe to ask for before `configure`."""
+    return structlog.get_logger(component=name)  # not .bind(): that would fix the form before it is configured
 
 
 def configure(settings: LogSettings) -> None:
