@@ -118,12 +118,17 @@ _ENCODER = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One value that the database must hold; None stands for a value that was measured but could not be had."""
+    """One value that the database must hold; None stands for a value that was measured but could not be had.
+
+    ``also`` is empty but for a record that was made without a time in a boot whose clock then contradicted itself:
+    the row may equally stand at one of these instants, depending on which anchor the server met first.
+    """
 
     device: str
     key: str
     t_ms: int
     value: int | float | None
+    also: tuple[int, ...] = ()
 
 
 def fate_of(record: Record, now_ms: int, ahead_ms: int = AHEAD_MS) -> str:
@@ -221,11 +226,14 @@ def expected_rows(*paths: Path) -> Iterator[Row]:
             continue
         if (entry.device, entry.boot, entry.seq) in dropped:
             continue
-        anchor = anchors.get((entry.device, entry.boot))
-        t_ms = entry.t if entry.t is not None else anchor + entry.up if anchor is not None else None
-        if t_ms is not None:
+        if entry.t is not None:
+            instants = [entry.t]
+        else:
+            instants = [began + entry.up for began in anchors.get((entry.device, entry.boot), ())]
+        if instants:
+            first, *also = instants
             for key, value in entry.m.items():
-                yield Row(entry.device, key, t_ms, value)
+                yield Row(entry.device, key, first, value, tuple(also))
 
 
 def count(*paths: Path) -> Counter[str]:
@@ -241,18 +249,17 @@ def count(*paths: Path) -> Counter[str]:
     return found
 
 
-def _survey(paths: tuple[Path, ...]) -> tuple[dict[tuple[str, str], int], set[tuple[str, str, int]]]:
-    """When each boot began by its own clock (its first record with a time), and what was dropped."""
-    first: dict[tuple[str, str], tuple[int, int]] = {}
+def _survey(paths: tuple[Path, ...]) -> tuple[dict[tuple[str, str], list[int]], set[tuple[str, str, int]]]:
+    """When each boot began by its own clock, every answer that it gave in order of seq; and what was dropped."""
+    answers: dict[tuple[str, str], dict[int, int]] = {}
     dropped: set[tuple[str, str, int]] = set()
     for entry in read(*paths):
         if isinstance(entry, Dropped):
             dropped.add((entry.device, entry.boot, entry.seq))
         elif isinstance(entry, Accepted) and entry.t is not None and entry.fate == "stored":
-            key = (entry.device, entry.boot)
-            if key not in first or entry.seq < first[key][0]:
-                first[key] = (entry.seq, entry.t - entry.up)
-    return {key: began for key, (_, began) in first.items()}, dropped
+            began = answers.setdefault((entry.device, entry.boot), {})
+            began[entry.t - entry.up] = min(entry.seq, began.get(entry.t - entry.up, entry.seq))
+    return {boot: sorted(began, key=lambda at: began[at]) for boot, began in answers.items()}, dropped
 
 
 def _read_one(path: Path) -> Iterator[Entry]:

@@ -93,6 +93,16 @@ def test_expected_rows_date_what_had_no_time(tmp_path):
     ]
 
 
+def test_a_clock_that_contradicts_itself_leaves_a_choice(tmp_path):
+    """After a step two anchors disagree: the first by seq is expected, the other allowed, dated rows are certain."""
+    path = tmp_path / "oracle.jsonl"
+    with OracleWriter(path) as writer:
+        writer.accepted([_record(1, None, 1000), _record(3, NOW - 600_000, 3000), _record(2, NOW, 2000)], NOW)
+    undated, late, early = oracle.expected_rows(path)
+    assert undated == Row("a-1", "pm2_5", NOW - 1000, 1.5, also=(NOW - 602_000,))
+    assert (late.also, early.also) == ((), ())
+
+
 def test_expected_rows_leave_out_what_was_dropped(tmp_path):
     """A record that its device gave up may be missing, so no test may demand it."""
     path = tmp_path / "oracle.jsonl"
