@@ -4,6 +4,7 @@ import json
 import secrets
 import sys
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,15 @@ from qytet_simulators.city.fleet import CITIES, Fleet, load_fleet
 from qytet_simulators.device.address import Address
 from qytet_simulators.device.backlog import Patience
 from qytet_simulators.device.describe import description
+from qytet_simulators.device.flood import FloodResult, Pace, flood, prepare
 from qytet_simulators.device.live import LiveView, account
+from qytet_simulators.device.load import Load, write_load
 from qytet_simulators.device.play import Conduct, play
 from qytet_simulators.device.session import Manners
+from qytet_simulators.device.stop import StopWish
 from qytet_simulators.device.town import Plan
 from qytet_simulators.faults import QUIET, load_scenario, sample_scenarios
+from qytet_simulators.oracle import OracleWriter
 
 __all__ = ["app"]
 
@@ -130,6 +135,64 @@ def scenario(
     kinds = [fault.__class__.__name__.lower() for fault in found.fault]
     text = f"{found.name}: {found.about}\n{len(kinds)} faults: {', '.join(kinds) or 'none'}"
     _print({"name": found.name, "about": found.about, "faults": kinds}, as_json, text)
+
+
+@app.command(name="flood")
+def flood_command(
+    records: int = typer.Option(100_000, min=1, help="Records in all."),
+    devices: int = typer.Option(100, min=1, help="Devices that send them."),
+    readings: int = typer.Option(6, min=1, max=64, help="Readings in a record."),
+    batch: int = typer.Option(1, min=1, max=1000, help="Records in a message; more than 1 makes it `hist`."),
+    city_name: str = typer.Option("tirana", "--city", help="City of the devices."),
+    prefix: str = typer.Option(
+        "flood", help="What device names begin with; another for each run in one database."
+    ),
+    run: str = _RUN,
+    connections: int = typer.Option(2, min=1, max=256, help="Connections that share the devices."),
+    window: int = typer.Option(2000, min=1, max=60_000, help="Messages in flight on a connection."),
+    rate: float | None = typer.Option(
+        None, min=0.1, help="Messages a second in all; default: as fast as it goes."
+    ),
+    marks: bool = typer.Option(
+        False, "--marks", help="Honour the contract: resend until all is marked as stored."
+    ),
+    resend_after: float = typer.Option(5.0, min=0.1, help="Seconds without progress until it is sent again."),
+    deadline: float = typer.Option(600.0, min=1, help="Seconds after which it ends in any case."),
+    oracle: Path | None = typer.Option(None, dir_okay=False, help="File for every record, written first."),
+    broker: str = _BROKER,
+    describe_only: bool = typer.Option(
+        False, "--describe", help="Print the devices for the registry; send nothing."
+    ),
+    as_json: bool = _JSON,
+) -> None:
+    """Send a bounded load of valid records as fast as the broker takes it, and measure.
+
+    Exit code 1 if a message has no PUBACK in the end, or, with --marks, a record has no mark.
+    """
+    load = Load(records, devices, readings, batch, city_name, run or secrets.token_hex(4), prefix=prefix)
+    if describe_only:
+        typer.echo(json.dumps(load.description(), ensure_ascii=False))
+        return
+    address = _address(broker, None)
+    parts = prepare(load, connections)
+    if oracle:
+        with OracleWriter(oracle) as writer:
+            write_load(writer, load)
+    with StopWish() as stop:
+        found = flood(parts, address, Pace(window, rate, marks, resend_after, deadline), stop)
+    _print(asdict(found) | {"run": load.run}, as_json, _flood_account(found))
+    if found.unacked or (marks and found.unmarked):
+        raise typer.Exit(1)
+
+
+def _flood_account(found: FloodResult) -> str:
+    text = (
+        f"{found.records:,} records with {found.readings:,} readings in {found.messages:,} messages: "
+        f"{found.seconds:.2f} s to the last PUBACK, {found.messages_per_s:,.0f} messages/s, "
+        f"{found.readings_per_s:,.0f} readings/s.\n"
+        f"{found.resent:,} messages resent, {found.unacked:,} without PUBACK"
+    )
+    return text + (f", all marked after {found.marked_s:.2f} s." if found.marked_s is not None else ".")
 
 
 def _fleet(cities: list[str], devices: int | None, folder: Path | None, interval: float | None) -> Fleet:
