@@ -26,6 +26,7 @@ from qytet_simulators.device.session import Manners
 from qytet_simulators.device.stop import StopWish
 from qytet_simulators.device.town import Plan
 from qytet_simulators.faults import QUIET, load_scenario, sample_scenarios
+from qytet_simulators.oracle import expected_rows
 from qytet_simulators.oracle import OracleWriter
 
 __all__ = ["app"]
@@ -193,6 +194,15 @@ def _flood_account(found: FloodResult) -> str:
         f"{found.resent:,} messages resent, {found.unacked:,} without PUBACK"
     )
     return text + (f", all marked after {found.marked_s:.2f} s." if found.marked_s is not None else ".")
+
+
+@app.command()
+def expect(
+    oracles: list[Path] = typer.Argument(exists=True, dir_okay=False, help="Oracle files of a run."),
+) -> None:
+    """Print every value that the database must hold: a JSON line [device, key, Unix ms, value] each."""
+    for row in expected_rows(*oracles):
+        sys.stdout.write(json.dumps([row.device, row.key, row.t_ms, row.value]) + "\n")
 
 
 def _fleet(cities: list[str], devices: int | None, folder: Path | None, interval: float | None) -> Fleet:
