@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from qytet_simulators.replay.mapping import Column, Mapping, Source, fields_of, 
 from qytet_simulators.replay.stamps import SkippedHourError, Stamps
 
 __all__ = ["Reading", "readings"]
+
+_REMEMBERED = 4096
 
 
 class Reading(NamedTuple):
@@ -79,7 +82,7 @@ class _Reader:
                     why = "skipped hour" if t is None else self._why_missing(cell, cells)
                     self._count(why)
                     if t is not None and not why:
-                        yield self._reading(cell, named, t, cell.convert(self._number(cell, cells)))
+                        yield self._reading(cell, named, t, self._value(cell, cells))
             except ValueError as error:
                 raise InputError(
                     f"{self._source.path}, line {line}: {error}.",
@@ -113,7 +116,7 @@ class _Reader:
             return f"{raw!r} in {cell.spec.column or cell.spec.match}"
         if not cell.numbers and not cell.conditions:
             return ""
-        plain = float(self._number(cell, cells))
+        plain = self._plain(cell, raw)
         if plain in cell.numbers:
             return f"{plain:g} in {cell.spec.column or cell.spec.match}"
         for other, only, reason in cell.conditions:
@@ -121,9 +124,15 @@ class _Reader:
                 return reason
         return ""
 
-    def _number(self, cell: _Cell, cells: list[Any]) -> units.Number:
+    def _plain(self, cell: _Cell, raw: Any) -> float:
         try:
-            return units.number(cells[cell.index], self._source.decimal)
+            return float(units.number(raw, self._source.decimal))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"column {cell.name}: {error}") from error
+
+    def _value(self, cell: _Cell, cells: list[Any]) -> float:
+        try:
+            return cell.convert(cells[cell.index])
         except (ValueError, TypeError) as error:
             raise ValueError(f"column {cell.name}: {error}") from error
 
@@ -150,10 +159,11 @@ class _Reader:
                 names = [name for name in self._header if re.fullmatch(spec.match, name)]
                 if not names:
                     raise InputError(f"{self._source.path} has no column that matches {spec.match!r}.")
-            cells += [self._cell(spec, name) for name in names]
+            convert = self._converter(spec)
+            cells += [self._cell(spec, name, convert) for name in names]
         return cells
 
-    def _cell(self, spec: Column, name: str) -> _Cell:
+    def _cell(self, spec: Column, name: str, convert: units.Convert) -> _Cell:
         others = set(fields_of(spec.device) + fields_of(spec.key)) - {"column"}
         own = {"column": name}
         return _Cell(
@@ -169,8 +179,13 @@ class _Reader:
                 (self._index(rule.blank, "missing_when"), rule.value, rule.reason)
                 for rule in spec.missing_when
             ),
-            convert=units.converter(spec.unit, spec.key.partition(":")[0]),
+            convert=convert,
         )
+
+    def _converter(self, spec: Column) -> units.Convert:
+        """From a cell to the catalogue's unit; remembered, as the same few readings come again and again."""
+        convert, decimal = units.converter(spec.unit, spec.key.partition(":")[0]), self._source.decimal
+        return lru_cache(_REMEMBERED)(lambda raw: convert(units.number(raw, decimal)))
 
     def _refuse_unmentioned(self) -> None:
         """Each column is mapped once or ignored with a reason; nothing of a recording is lost by oversight."""

@@ -158,7 +158,8 @@ def _joined(values: Iterable[tuple[str, float]]) -> list[tuple[dict[str, float],
                 break
         else:
             sets.append({key: value})
-    return [
+    first: list[tuple[dict[str, float], tuple[str, ...]]] = [(sets[0], ())]
+    return first + [
         (m, tuple(key for key in m if any(key in earlier for earlier in sets[:index])))
-        for index, m in enumerate(sets)
+        for index, m in enumerate(sets[1:], 1)
     ]
