@@ -2,15 +2,16 @@
 
 import json
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from qytet import log, settings
-from qytet.errors import QytetError
+from qytet.errors import QytetError, SettingsError
 
-__all__ = ["app", "main"]
+__all__ = ["add_plugins", "app", "main"]
 
 app = typer.Typer(
     name="qytet",
@@ -21,18 +22,38 @@ app = typer.Typer(
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"qytet {version('qytet')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _configure() -> None:
+def _configure(
+    context: typer.Context,
+    _wants_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Run before every sub-command."""
-    log.configure(settings.load().log)
+    try:
+        log.configure(settings.load().log)
+    except SettingsError:
+        if context.invoked_subcommand != "doctor":  # it tells what is wrong itself
+            raise
 
 
-def _add_plugins() -> None:
-    """Attach each installed part's commands; a part whose extra is not installed says so when called."""
+def add_plugins(*, strict: bool = False) -> None:
+    """Attach each installed part's commands; a part whose extra is not installed says so when called.
+
+    A module of our own that is missing is no missing extra but a broken installation: `strict` raises then.
+    """
     for found in sorted(entry_points(group="qytet.commands"), key=lambda point: point.name):
         try:
             plugin = found.load()
         except ModuleNotFoundError as missing:
+            if strict and (missing.name or "").startswith("qytet"):
+                raise
             _add_missing(found.name, missing.name or "?")
             continue
         app.add_typer(plugin, name=found.name)
@@ -44,7 +65,9 @@ def _add_missing(name: str, module: str) -> None:
         raise QytetError(
             f"`qytet {name}` is not available here.",
             why=f"The Python module {module} is not installed.",
-            do="Install the extra that brings it, for example: pip install 'qytet[demo]'",
+            do="Install qytet again."
+            if module.startswith("qytet")
+            else "Install the extra that brings it, for example: pip install 'qytet[demo]'",
         )
 
 
@@ -66,7 +89,7 @@ def show(error: QytetError) -> None:
 
 def main() -> None:
     """Entry point of the `qytet` program. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    _add_plugins()
+    add_plugins()
     try:
         app()
     except QytetError as error:
