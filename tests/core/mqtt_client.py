@@ -25,11 +25,13 @@ class Client:
         self._expected = 0
         self._answer = threading.Event()
         self._arrived = threading.Event()
+        self._dropped = threading.Event()
         self._codes: list[ReasonCode] = []
         self.mqtt = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=clean)
         self.mqtt.username_pw_set(user, broker.password(user))
         self.mqtt.max_inflight_messages_set(1000)
         self.mqtt.on_connect = lambda *_: self._answer.set()
+        self.mqtt.on_disconnect = lambda *_: self._dropped.set()
         self.mqtt.on_subscribe = self._on_subscribe
         self.mqtt.on_message = self._on_message
         self.mqtt.connect("127.0.0.1", broker.port)
@@ -55,6 +57,12 @@ class Client:
         for one in sent:
             one.wait_for_publish(20)
             assert one.is_published()
+
+    def publish_and_be_dropped(self, topic: str) -> bool:
+        """Whether the broker ends the connection for it (Mosquitto does, for a topic that is denied)."""
+        self._dropped.clear()
+        self.mqtt.publish(topic, "denied", 1)
+        return self._dropped.wait(10)
 
     def wait_for(self, count: int) -> list[tuple[str, bytes]]:
         self._expected = count

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from tests.fixtures.availability import required
 from tests.servers.cache import UnavailableError, cached
 

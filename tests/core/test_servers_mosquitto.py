@@ -22,22 +22,22 @@ def test_passwords_and_new_devices(mosquitto_server: MosquittoServer) -> None:
     assert not mqtt_answers("127.0.0.1", port, "stranger", password)
 
 
-def test_a_device_stays_below_its_own_name(mosquitto_server: MosquittoServer) -> None:
-    """A device's message below another's name, and a simulator's forged stored mark, reach nobody."""
+@pytest.mark.parametrize(
+    ("user", "topic"),
+    [("node-b", "qytet/v1/korce/node-c/obs"), ("simulator", "qytet/v1/korce/node-c/stored")],
+)
+def test_a_user_stays_within_its_part(mosquitto_server: MosquittoServer, user: str, topic: str) -> None:
+    """A device below another's name, and a simulator that forges a stored mark, are dropped and not heard."""
     mosquitto_server.add_users(["node-b"])
     mosquitto_server.wait_for_user("node-b")
-    with (
-        Client(mosquitto_server, "ingest", "acl-ingest") as ingest,
-        Client(mosquitto_server, "node-b", "acl-node") as node,
-        Client(mosquitto_server, "simulator", "acl-simulator") as simulator,
-    ):
+    own = "qytet/v1/korce/node-b/obs"
+    with Client(mosquitto_server, "ingest", f"acl-ingest-{user}") as ingest:
         assert ingest.subscribe("qytet/v1/korce/#")
-        node.publish("qytet/v1/korce/node-c/obs")
-        simulator.publish("qytet/v1/korce/node-b/stored")
-        simulator.publish("qytet/v1/korce/node-c/obs")
-        node.publish("qytet/v1/korce/node-b/obs", 2)
-        topics = sorted(topic for topic, _ in ingest.wait_for(3))
-    assert topics == ["qytet/v1/korce/node-b/obs"] * 2 + ["qytet/v1/korce/node-c/obs"]
+        with Client(mosquitto_server, user, f"acl-denied-{user}") as denied:
+            assert denied.publish_and_be_dropped(topic)
+        with Client(mosquitto_server, user, f"acl-allowed-{user}") as allowed:
+            allowed.publish(own)
+        assert ingest.wait_for(1) == [(own, b"0")]
 
 
 def test_nothing_queued_is_limited_or_lost_by_a_stop(private_mosquitto: MosquittoServer) -> None:
