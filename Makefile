@@ -1,0 +1,54 @@
+# The front door. Works from any folder, also one with spaces in its path: all paths here are relative.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check soak bench generate lock clean distclean environment environment-dev
+
+PYTHON_HERE := .venv/bin/python
+# DURATION (s), PORT and DEMO (further options) belong to `make demo`; ARGS to pytest and the benchmarks.
+LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+export PYTHON
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+demo: environment ## Run the whole platform here; DURATION=60 ends by itself, PORT=8100 is the page's
+	@exec $(PYTHON_HERE) -m qytet demo run $(if $(DURATION),--duration '$(DURATION)') $(if $(PORT),--port '$(PORT)') $(DEMO)
+
+test: environment-dev ## Run every test that fits into ten minutes; ends with what was skipped and why
+	@$(PYTHON_HERE) -m tests.servers.prepare
+	@exec $(PYTHON_HERE) -m pytest -m "not soak" $(ARGS)
+
+check: environment-dev ## Lint, check types, imports and generated files
+	$(PYTHON_HERE) -m ruff check .
+	$(PYTHON_HERE) -m ruff format --check .
+	$(PYTHON_HERE) -m mypy
+	.venv/bin/lint-imports
+	$(PYTHON_HERE) contract/generate.py --check
+	@if [ -f docs/generate.py ]; then echo '$(PYTHON_HERE) docs/generate.py --check'; $(PYTHON_HERE) docs/generate.py --check; fi
+
+soak: environment-dev ## Run the long versions of the tests (hours)
+	@$(PYTHON_HERE) -m tests.servers.prepare
+	@exec $(PYTHON_HERE) -m pytest -m soak --timeout=0 $(ARGS)
+
+bench: environment-dev ## Measure the database's own COPY and the whole path, and print the ratio
+	@exec $(PYTHON_HERE) -m tests.bench.run $(ARGS)
+
+generate: environment-dev ## Make the generated files anew
+	$(PYTHON_HERE) contract/generate.py
+	@if [ -f docs/generate.py ]; then echo '$(PYTHON_HERE) docs/generate.py'; $(PYTHON_HERE) docs/generate.py; fi
+
+lock: ## Choose the newest versions of all packages and lock them with hashes (needs uv)
+	$(LOCK) --extra dev pyproject.toml requirements/build.in -o requirements/dev.txt
+	$(LOCK) --extra demo pyproject.toml requirements/build.in -c requirements/dev.txt -o requirements/run.txt
+
+clean: ## Delete the demo's data: the database, the broker's store, the logs
+	@sh scripts/clean.sh
+
+distclean: clean ## Delete the Python environment and the tools' caches, too
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment:
+	@sh scripts/environment.sh run
+
+environment-dev:
+	@sh scripts/environment.sh dev
