@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import psycopg_pool
@@ -31,7 +32,7 @@ class Problem(BaseModel):
     title: str = Field(description="The kind of problem in a few words.")
     status: int = Field(description="The HTTP status once more.")
     detail: str = Field(description="What happened this time, and what to do about it.")
-    instance: str = Field(description="The path that was asked for.")
+    instance: str = Field(description="The path that was asked for, percent-encoded.")
     errors: list[dict[str, Any]] | None = Field(
         None, description="422 only: each wrong parameter (`where`) and what is wrong with it (`what`)."
     )
@@ -97,7 +98,7 @@ def _document(
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
-        instance=request.url.path,
+        instance=quote(request.scope["path"]),
         errors=errors,
     )
     return JSONResponse(

@@ -204,7 +204,7 @@ function count(name, n) {
 
 function written(reading) {
   if (model.isBinary(reading.property)) return texts.text(reading.value ? "yesno.yes" : "yesno.no");
-  return texts.figure(reading.value);
+  return texts.figure(reading.value, reading.unit === "" || reading.unit === "°");
 }
 
 function channelName(channel) {

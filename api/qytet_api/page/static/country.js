@@ -45,7 +45,7 @@ export class Country {
     const cards = this.cities.map((city) => this.card(city));
     const list = cards.length ? make("ul", { class: "country" }, ...cards) : make("p", { class: "empty", text: texts.text("page.no_cities") });
     const focused = document.activeElement?.getAttribute?.("href");
-    this.main.replaceChildren(make("div", { class: "title" }, heading), list);
+    this.main.replaceChildren(make("div", { class: "title home" }, heading), list);
     if (focused) this.main.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
     this.tick();
   }
@@ -69,7 +69,7 @@ export class Country {
     for (const line of this.main.querySelectorAll(".fresh")) {
       const seen = line.dataset.seen;
       const seconds = (Date.now() + this.skew - Date.parse(seen)) / 1000;
-      say(line, seen ? texts.age(seconds) : texts.text("age.never"));
+      say(line, texts.text("age.heard", { age: seen ? texts.age(seconds) : texts.text("age.never") }));
     }
   }
 }

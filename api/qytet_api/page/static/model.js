@@ -21,6 +21,7 @@ const ORDER = [
   "air_temperature", "relative_humidity", "wind_speed", "wind_from_direction", "precipitation_amount",
 ];
 const SHOWN = 5;
+const MOST_CHANNELS = 3; // a row of more is long: it waits behind "more"
 const BINARY = new Set(["pump_running", "cabinet_door_open", "sewer_overflow_active", "parking_space_occupied"]);
 
 export function isBinary(property) {
@@ -55,7 +56,9 @@ export function rowsOf(readings) {
     channels: channels.sort((a, b) => a.channel.localeCompare(b.channel, undefined, { numeric: true })),
   }));
   sorted.sort((a, b) => rank(a.property) - rank(b.property) || a.property.localeCompare(b.property));
-  return { headline: sorted[0] ?? null, shown: sorted.slice(1, SHOWN), hidden: sorted.slice(SHOWN) };
+  const [headline = null, ...rest] = sorted;
+  const brief = rest.filter((row) => row.channels.length <= MOST_CHANNELS).slice(0, SHOWN - 1);
+  return { headline, shown: brief, hidden: rest.filter((row) => !brief.includes(row)) };
 }
 
 // The state of a reading now: shape, words and colour are all chosen by this one name.

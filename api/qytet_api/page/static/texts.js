@@ -51,10 +51,10 @@ export function number(value, digits) {
   return sign + grouped + (fraction ? (language === "sq" ? "," : ".") + fraction : "");
 }
 
-// As many digits as a reader can use: three figures that matter, at most two behind the mark.
-export function figure(value) {
+// As many digits as a reader can use: three figures that matter, at most two behind the mark; counts are whole.
+export function figure(value, whole) {
   const size = Math.abs(value);
-  if (Number.isInteger(value) || size >= 100) return number(value, 0);
+  if ((whole && Number.isInteger(value)) || size >= 100) return number(value, 0);
   return number(value, size >= 10 ? 1 : 2);
 }
 
