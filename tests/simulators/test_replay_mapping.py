@@ -1,6 +1,7 @@
 """Mapping files and the rows they are laid over: what is refused, and how the person is told."""
 
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from qytet.errors import InputError
 from qytet_simulators.replay import built_in, expected, load, repeated
 from qytet_simulators.replay.account import Read
 from qytet_simulators.replay.describe import description
+from qytet_simulators.replay.mapping import City, Column, Condition, DeviceRule, Mapping, Site, Source
 from qytet_simulators.replay.readings import readings
 from qytet_simulators.replay.recording import opened
-from tests.simulators.replay_support import small
+from qytet_simulators.replay.stamps import Time
+from tests.simulators.replay_support import ROOT, small
 
 GOOD = """
 name = "mine"
@@ -282,3 +285,25 @@ def test_a_device_that_no_rule_places_is_refused(tmp_path: Path) -> None:
         pytest.raises(InputError, match="where small-one stands"),
     ):
         description(recording)
+
+
+def test_the_guide_explains_every_key() -> None:
+    """A key that a mapping may hold, and a mapping that comes with the project, stand in the how-to."""
+    guide = (ROOT / "docs" / "how-to" / "replay-a-recording.md").read_text(encoding="utf-8")
+    tables = (Mapping, City, Site, DeviceRule, Source, Time, Column, Condition)
+    keys = {key for table in tables for key in table.__struct_fields__}
+    assert {word for word in keys | set(built_in()) if not re.search(rf"\b{word}\b", guide)} == set()
+
+
+def test_the_example_of_the_guide_is_a_mapping_that_works(tmp_path: Path) -> None:
+    """What a person copies from the how-to loads, and reads a file of that form."""
+    guide = (ROOT / "docs" / "how-to" / "replay-a-recording.md").read_text(encoding="utf-8")
+    example = guide.split("```toml\n")[1].split("```")[0]
+    path = tmp_path / "school_yard.toml"
+    path.write_text(example, encoding="utf-8")
+    tmp_path.joinpath("school").mkdir()
+    text = "Koha;NO2 ppb;Pump\n15.01.2025 12:00;10,0;1\n15.01.2025 12:10;0,0;\n15.01.2025 12:20;-999;1\n"
+    tmp_path.joinpath("school", "yard.csv").write_text(text, encoding="utf-8")
+    [value] = expected(load(str(path)), tmp_path)
+    assert (value.device, value.key, value.t_ms) == ("yard-1", "no2", 1736938800000)
+    assert value.value == pytest.approx(19.125, rel=1e-4)

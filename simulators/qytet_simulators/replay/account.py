@@ -38,6 +38,7 @@ class Sent:
     not_confirmed: int = 0
     values: int = 0
     repeated_records: int = 0
+    resumable: bool = False
     seconds: float = 0.0
     interrupted: bool = False
 
@@ -68,7 +69,8 @@ def as_dict(name: str, read: Read, sent: Sent) -> dict[str, Any]:
 
 def show(console: Console, title: str, read: Read, sent: Sent) -> None:
     """The account as a person reads it."""
-    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+    console.print(f"[bold]{title}[/]")
+    table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column()
     table.add_column(justify="right")
     for name, count in _lines(read, sent):
@@ -80,10 +82,9 @@ def show(console: Console, title: str, read: Read, sent: Sent) -> None:
             "value and holds the later one as a dead letter with the reason collision."
         )
     if sent.not_confirmed:
-        console.print(
-            f"[bold red]{sent.not_confirmed:,} records are not confirmed as stored.[/] The same command "
-            "goes on from here; what arrives twice is recognised and stored once."
-        )
+        console.print(f"[bold red]{sent.not_confirmed:,} records are not confirmed as stored.[/]")
+    if sent.not_confirmed and sent.resumable:
+        console.print("The same command goes on from here; what arrives twice is recognised and stored once.")
 
 
 def _lines(read: Read, sent: Sent) -> list[tuple[str, int]]:

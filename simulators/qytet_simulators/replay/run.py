@@ -217,6 +217,7 @@ class Replay:
         sent.interrupted = self.stop()
         if self.state is None:
             return
+        sent.resumable = True
         if sent.not_confirmed:
             self.state.save(self._marks())
         else:
