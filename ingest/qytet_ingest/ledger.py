@@ -9,28 +9,17 @@ The mark is the highest number up to which all are one of the three.
 
 from dataclasses import dataclass, field
 
-from qytet_ingest.rangeset import RangeSet, multirange
+from qytet_ingest.rangeset import RangeSet
 
-__all__ = ["Boot", "Delta"]
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """What a batch adds to one row of the ledger; ranges as PostgreSQL's text."""
-
-    device_id: int
-    boot: str
-    received: str
-    rejected: str
-    dropped: str
-    duplicates: int
-    late: int
-    anchor_ms: int | None
+__all__ = ["Boot"]
 
 
 @dataclass(slots=True, eq=False)
 class Boot:
-    """One boot of one device. `next` is the number that comes if nothing is out of order."""
+    """One boot of one device. `next` is the number that comes if nothing is out of order.
+
+    What is `fresh`, and the counters, are what the batch in hand adds to the ledger.
+    """
 
     device_id: int
     boot: str
@@ -88,22 +77,8 @@ class Boot:
             return self.received.contiguous_from(1)
         return self.received.union(self.rejected, self.dropped).contiguous_from(1)
 
-    def delta(self) -> Delta:
-        """What came since `settle`."""
-        dropped = "{" + ",".join(f"[{start},{end})" for start, end in self.fresh_dropped) + "}"
-        return Delta(
-            self.device_id,
-            self.boot,
-            multirange(self.fresh),
-            multirange(self.fresh_rejected),
-            dropped,
-            self.duplicates,
-            self.late,
-            self.anchor_ms,
-        )
-
     def settle(self) -> None:
-        """The delta is committed."""
+        """What was fresh is committed."""
         self.fresh.clear()
         self.fresh_rejected.clear()
         self.fresh_dropped.clear()

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Self
 
-__all__ = ["RangeSet", "multirange"]
+__all__ = ["RangeSet", "multirange", "ranges"]
 
 
 class RangeSet:
@@ -108,5 +108,9 @@ def multirange(numbers: list[int]) -> str:
     first, count = numbers[0], len(numbers)
     if numbers[-1] - first + 1 == count and all(map(int.__lt__, numbers, numbers[1:])):
         return f"{{[{first},{first + count})}}"
-    parts = (f"[{start},{end})" for start, end in RangeSet((n, n + 1) for n in sorted(numbers)))
-    return "{" + ",".join(parts) + "}"
+    return ranges(RangeSet((n, n + 1) for n in sorted(numbers)))
+
+
+def ranges(pairs: Iterable[tuple[int, int]]) -> str:
+    """PostgreSQL's text of an int8multirange of these ranges [start, end)."""
+    return "{" + ",".join([f"[{start},{end})" for start, end in pairs]) + "}"

@@ -13,18 +13,19 @@ from psycopg import errors
 from qytet_ingest import careful, notices_sql, undated
 from qytet_ingest.batch import Batch
 from qytet_ingest.dead import write_dead
-from qytet_ingest.ledger import Delta
+from qytet_ingest.ledger import Boot
+from qytet_ingest.rangeset import multirange, ranges
 from qytet_ingest.registry import Registry
 from qytet_ingest.rows import COPY_ROWS, Rows, build, copy_bytes
 
 __all__ = ["write"]
 
+# Arrays travel as text that we write ourselves: psycopg's own way costs more than the rest of a batch.
 _LEDGER = """
 insert into store.delivery as d (device_id, boot, received, rejected, dropped, duplicates, late, anchor_ms)
-select device_id, boot, received::int8multirange, rejected::int8multirange, dropped::int8multirange,
-       duplicates, late, anchor_ms
-from unnest(%(device)s::int[], %(boot)s::text[], %(received)s::text[], %(rejected)s::text[], %(dropped)s::text[],
-            %(duplicates)s::bigint[], %(late)s::bigint[], %(anchor)s::bigint[])
+select device_id, boot, received, rejected, dropped, duplicates, late, anchor_ms
+from unnest(%(device)s::int[], %(boot)s::text[], %(received)s::int8multirange[], %(rejected)s::int8multirange[],
+            %(dropped)s::int8multirange[], %(duplicates)s::bigint[], %(late)s::bigint[], %(anchor)s::bigint[])
      as n(device_id, boot, received, rejected, dropped, duplicates, late, anchor_ms)
 on conflict (device_id, boot) do update set
     received = d.received + excluded.received,
@@ -81,21 +82,31 @@ def _rest(connection: psycopg.Connection[Any], batch: Batch, registry: Registry)
     undated.resolve(connection, batch, registry)
     notices_sql.store(connection, batch)
     write_dead(connection, batch.dead)
-    _ledger(connection, [boot.delta() for boot in batch.boots])
+    _ledger(connection, batch.boots)
 
 
-def _ledger(connection: psycopg.Connection[Any], deltas: list[Delta]) -> None:
-    if not deltas:
+def _ledger(connection: psycopg.Connection[Any], boots: list[Boot]) -> None:
+    if not boots:
         return
-    deltas.sort(key=lambda delta: (delta.device_id, delta.boot))  # one order for all workers: no deadlock
+    boots.sort(key=lambda boot: (boot.device_id, boot.boot))  # one order for all workers: no deadlock
     columns = {
-        "device": [delta.device_id for delta in deltas],
-        "boot": [delta.boot for delta in deltas],
-        "received": [delta.received for delta in deltas],
-        "rejected": [delta.rejected for delta in deltas],
-        "dropped": [delta.dropped for delta in deltas],
-        "duplicates": [delta.duplicates for delta in deltas],
-        "late": [delta.late for delta in deltas],
-        "anchor": [delta.anchor_ms for delta in deltas],
+        "device": _array([str(boot.device_id) for boot in boots]),
+        "boot": _array([boot.boot for boot in boots]),
+        "received": _quoted([multirange(boot.fresh) for boot in boots]),
+        "rejected": _quoted([multirange(boot.fresh_rejected) for boot in boots]),
+        "dropped": _quoted([ranges(boot.fresh_dropped) for boot in boots]),
+        "duplicates": _array([str(boot.duplicates) for boot in boots]),
+        "late": _array([str(boot.late) for boot in boots]),
+        "anchor": _array(["null" if boot.anchor_ms is None else str(boot.anchor_ms) for boot in boots]),
     }
     connection.execute(_LEDGER, columns)
+
+
+def _array(items: list[str]) -> str:
+    """PostgreSQL's text of an array whose items need no quoting: numbers, null and hexadecimal digits."""
+    return "{" + ",".join(items) + "}"
+
+
+def _quoted(items: list[str]) -> str:
+    """PostgreSQL's text of an array of multiranges."""
+    return '{"' + '","'.join(items) + '"}'

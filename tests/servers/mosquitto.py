@@ -35,8 +35,7 @@ password_file {folder}/passwords
 acl_file {folder}/acl
 persistence true
 persistence_location {folder}/
-autosave_on_changes true
-autosave_interval 500
+autosave_interval 30
 max_inflight_messages {max_inflight}
 max_queued_messages 0
 max_queued_bytes 2000000000
