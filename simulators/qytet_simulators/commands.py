@@ -26,8 +26,7 @@ from qytet_simulators.device.session import Manners
 from qytet_simulators.device.stop import StopWish
 from qytet_simulators.device.town import Plan
 from qytet_simulators.faults import QUIET, load_scenario, sample_scenarios
-from qytet_simulators.oracle import expected_rows
-from qytet_simulators.oracle import OracleWriter
+from qytet_simulators.oracle import OracleWriter, expected_rows
 
 __all__ = ["app"]
 
@@ -200,7 +199,7 @@ def _flood_account(found: FloodResult) -> str:
 def expect(
     oracles: list[Path] = typer.Argument(exists=True, dir_okay=False, help="Oracle files of a run."),
 ) -> None:
-    """Print every value that the database must hold: a JSON line [device, key, Unix ms, value] each."""
+    """Print every value that the database must hold: a JSON array of device, key, Unix ms and value a line."""
     for row in expected_rows(*oracles):
         sys.stdout.write(json.dumps([row.device, row.key, row.t_ms, row.value]) + "\n")
 
