@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from qytet.doctor.context import Context
 from qytet.doctor.finding import Finding, ok, problem, warning
-from qytet.doctor.mqtt import Link, RefusedError, Target, parse_url
+from qytet.doctor.mqtt import ClosedError, Link, RefusedError, Target, parse_url
 from qytet.embedded.ports import LOOPBACK, is_free
 from qytet_contract import topics
 
@@ -58,11 +58,14 @@ def embedded_broker_url(folder: Path) -> str:
 
 
 def _rights(link: Link) -> list[Finding]:
-    """Subscribe as ingest does; a probe on a topic of ingest's shows that it may write and hear."""
+    """Subscribe as ingest does; a probe on a topic of ingest's shows that it may write and hear.
+
+    All in a city that nobody has, so that a busy broker sends us nothing.
+    """
     city, device = "doctor", f"doctor-{secrets.token_hex(4)}"
     mark = topics.topic(city, device, topics.STORED)
     try:
-        for topic_filter in topics.ingest_filters():
+        for topic_filter in topics.ingest_filters(city):
             link.subscribe(topic_filter)
         link.subscribe(mark)
         probe = secrets.token_hex(8).encode()
@@ -97,6 +100,9 @@ def _unreachable(error: OSError, target: Target) -> Finding:
         return problem(
             f"{where} does not speak TLS: {error.reason}", "Use mqtt:// here, or the broker's TLS port."
         )
+    if isinstance(error, (ConnectionResetError, ClosedError)):
+        do = "Is it TLS (mqtts://) where we spoke plainly, or the other way round? Correct [broker] url."
+        return problem(f"{where} closes the connection", do)
     if isinstance(error, RefusedError):
         return problem(f"{where}: {error}", "Correct user and password in [broker] url.")
     if isinstance(error, socket.gaierror):

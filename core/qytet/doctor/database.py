@@ -95,7 +95,7 @@ def reader(context: Context) -> list[Finding]:
 
 def _unreachable(error: DatabaseError) -> Finding:
     """Say what to mend from what libpq says."""
-    why = error.why.splitlines()[-1] if error.why else ""
+    why = " ".join(error.why.split())
     advice = {
         "password authentication failed": "Correct the password in the settings, or `qytet deploy roles`.",
         "does not exist": "Create the database or the role, or correct the name in the URL.",

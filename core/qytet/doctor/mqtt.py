@@ -6,16 +6,18 @@ One connection, blocking, bounded by a time limit; chapter numbers are those of 
 import secrets
 import socket
 import ssl
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["Link", "RefusedError", "Target", "parse_url"]
+__all__ = ["ClosedError", "Link", "RefusedError", "Target", "parse_url"]
 
 _CONNECT, _CONNACK, _PUBLISH, _PUBACK, _SUBSCRIBE, _SUBACK = 0x10, 0x20, 0x30, 0x40, 0x82, 0x90
 _DISCONNECT = b"\xe0\x00"
+_INBOX = 1000  # messages that are kept; older ones are dropped: this is no client for real traffic
 _QOS1 = 0x02  # in the flags of PUBLISH
 _REFUSALS = {  # 3.2.2.3
     1: "it does not speak MQTT 3.1.1",
@@ -28,6 +30,10 @@ _REFUSALS = {  # 3.2.2.3
 
 class RefusedError(OSError):
     """The broker said no; the text says to what."""
+
+
+class ClosedError(RefusedError):
+    """The broker closed the connection without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ class Link:
         timeout: float = 5.0,
     ) -> None:
         self._buffer = bytearray()
+        self._inbox: deque[tuple[str, bytes]] = deque(maxlen=_INBOX)
         self._socket = socket.create_connection((target.host, target.port), timeout)
         try:
             if target.tls:
@@ -99,29 +106,35 @@ class Link:
             self._socket.close()
 
     def subscribe(self, topic_filter: str) -> None:
-        """Subscribe with QoS 1. Raises RefusedError if the broker says no (some say yes and then send nothing)."""
+        """Subscribe with QoS 1. Raises RefusedError if the broker says no (some say yes and send nothing)."""
         self._send(_frame(_SUBSCRIBE, b"\x00\x01" + _text(topic_filter) + b"\x01"))
-        while True:
-            kind, body = self._packet()
-            if kind == _SUBACK:
-                break
-        if body[2] == 0x80:
+        if self._answer(_SUBACK)[2] == 0x80:
             raise RefusedError(f"the user may not subscribe to {topic_filter}")
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Publish with QoS 1 and wait for the PUBACK (which 3.1.1 gives to what is denied, too)."""
         self._send(_frame(_PUBLISH | _QOS1, _text(topic) + b"\x00\x02" + payload))
-        while self._packet()[0] != _PUBACK:
-            pass
+        self._answer(_PUBACK)
 
     def receive(self) -> tuple[str, bytes]:
         """The next message's topic and payload."""
+        while not self._inbox:
+            self._keep(*self._packet())
+        return self._inbox.popleft()
+
+    def _answer(self, wanted: int) -> bytes:
+        """The next packet of this kind; messages that come before it are kept for `receive`."""
         while True:
             kind, body = self._packet()
-            if kind & 0xF0 == _PUBLISH:
-                length = int.from_bytes(body[:2], "big")
-                start = 2 + length + (2 if kind & 0x06 else 0)
-                return body[2 : 2 + length].decode(), bytes(body[start:])
+            if kind == wanted:
+                return body
+            self._keep(kind, body)
+
+    def _keep(self, kind: int, body: bytes) -> None:
+        if kind & 0xF0 == _PUBLISH:
+            length = int.from_bytes(body[:2], "big")
+            start = 2 + length + (2 if kind & 0x06 else 0)  # a packet id, if QoS is not 0
+            self._inbox.append((body[2 : 2 + length].decode(), bytes(body[start:])))
 
     def _log_in(self, target: Target) -> None:
         self._send(_connect(target))
@@ -147,7 +160,7 @@ class Link:
         while len(self._buffer) < count:
             chunk = self._socket.recv(65_536)
             if not chunk:
-                raise RefusedError("it closed the connection")
+                raise ClosedError("it closed the connection")
             self._buffer += chunk
         taken = bytes(self._buffer[:count])
         del self._buffer[:count]
