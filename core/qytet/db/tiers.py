@@ -1,5 +1,6 @@
 """The three tiers of storage, told apart by what the server offers; above the database nobody asks."""
 
+import contextlib
 from enum import StrEnum
 from typing import Any
 
@@ -31,7 +32,9 @@ def detect(connection: psycopg.Connection[Any]) -> Tier:
     if connection.execute(_INSTALLED).fetchone() is None:
         if connection.execute(_OFFERED).fetchone() is None or not _preloaded(connection):
             return Tier.PLAIN
-        connection.execute("create extension if not exists timescaledb")
+        # `if not exists` is no help against another program that creates it at this moment.
+        with contextlib.suppress(psycopg.errors.UniqueViolation):
+            connection.execute("create extension if not exists timescaledb")
     row = connection.execute(_LICENSE).fetchone()
     return Tier.COMMUNITY if row and row[0] == "timescale" else Tier.TIMESCALE
 

@@ -56,7 +56,7 @@ create view qytet.delivery as
 select d.name as device, c.slug as city, y.boot,
        coalesce(upper(a.all_seqs) - 1, 0) as last_seq,
        coalesce((select upper(r) - 1 from unnest(a.all_seqs) r where r @> 1::bigint), 0) as stored_mark,
-       store.size(y.received) as received, store.size(y.rejected) as rejected, store.size(y.dropped) as dropped,
+       store.size(y.received) as received, store.size(y.rejected) as rejected, store.size(y.dropped - y.received - y.rejected) as dropped,
        store.size(int8multirange(int8range(1, greatest(upper(a.all_seqs), 1))) - a.all_seqs) as missing,
        y.duplicates, y.late, y.first_seen, y.last_seen
 from store.delivery y
@@ -76,7 +76,7 @@ cross join lateral (select store.accounted(y.received, y.rejected, y.dropped) as
 cross join lateral (
     select 'missing' as state, unnest(int8multirange(int8range(1, greatest(upper(a.all_seqs), 1))) - a.all_seqs) as seqs
     union all
-    select 'dropped', unnest(y.dropped)
+    select 'dropped', unnest(y.dropped - y.received - y.rejected)  -- what came after all is not lost
 ) g;
 
 create view qytet.dead_letter as
