@@ -39,7 +39,7 @@ class EmbeddedNats(EmbeddedServer):
     `port` None takes the port that the folder remembers, or a free one. `ack_wait` (s) is how long an
     unacknowledged message waits before it is sent again. `max_ack_pending` counts per subscription, twice
     for one that ends in `#`; the broker refuses a subscription that brings the sum of its session above
-    65,535: with 8,000 a session may have eight, or four that end in `#`. `max_store` is in bytes.
+    65,535: with 5,000 a session may have 13 (ingest has 12), or six that end in `#`. `max_store` is in bytes.
     """
 
     name = "The broker"
@@ -54,7 +54,7 @@ class EmbeddedNats(EmbeddedServer):
         *,
         users: Sequence[str] = (),
         ack_wait: float = 30.0,
-        max_ack_pending: int = 8_000,
+        max_ack_pending: int = 5_000,
         max_store: int = 8 * 1024**3,
         deadline: float = 60.0,
         progress: Progress | None = None,
