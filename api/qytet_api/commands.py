@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import socket
 from pathlib import Path
 from types import FrameType
@@ -86,9 +87,12 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal stops in order, and that is a success; a second Ctrl-C does not wait."""
+        del frame
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._application.state.hub.stop)
-        super().handle_exit(sig, frame)
 
 
 def _with_address(settings: Settings, host: str | None, port: int | None) -> Settings:

@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
+from starlette.responses import StreamingResponse
 
 from qytet_api.cities import queries as cities
 from qytet_api.dependencies import SLUG, Reader
@@ -20,7 +21,7 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 
 @router.get(
     "/{city}",
-    response_class=PacedStream,
+    response_class=StreamingResponse,
     responses={**_EVENTS, **responses(404, 422)},
     summary="Changes as they happen",
 )
