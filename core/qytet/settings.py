@@ -77,7 +77,7 @@ class IngestSettings(_Section):
         description="This worker's part of the devices by hash, as index/count.",
     )
     batch_readings: int = Field(
-        20000, ge=1, le=1_000_000, description="Readings that a batch holds before it is written."
+        50_000, ge=1, le=1_000_000, description="Readings that a batch holds before it is written."
     )
     batch_ms: int = Field(
         100, ge=1, le=60_000, description="Milliseconds after which an unfilled batch is written."

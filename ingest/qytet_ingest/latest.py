@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
+from qytet_ingest.arrays import array_text
 from qytet_ingest.rows import Rows
 
 __all__ = ["Latest"]
@@ -55,11 +56,11 @@ class Latest:
         if not len(changed):
             return 0
         columns = {
-            "stream": changed.tolist(),  # ascending: one order for all workers, no deadlock
-            "time_us": self._time[changed].tolist(),
-            "value": self._value[changed].tolist(),
-            "quality": self._flags[changed, 0].tolist(),
-            "time_quality": self._flags[changed, 1].tolist(),
+            "stream": array_text(changed.tolist()),  # ascending: one order for all workers, no deadlock
+            "time_us": array_text(self._time[changed].tolist()),
+            "value": array_text(self._value[changed].tolist()),
+            "quality": array_text(self._flags[changed, 0].tolist()),
+            "time_quality": array_text(self._flags[changed, 1].tolist()),
         }
         connection.execute(_UPSERT, columns)
         self._dirty[changed] = False

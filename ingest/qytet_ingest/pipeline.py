@@ -38,6 +38,7 @@ _log = log.get("ingest.pipeline")
 _T = TypeVar("_T")
 _BATCH_BYTES = 16_000_000
 _SECOND_TRIES = 100  # letters between two looks at what came in
+_LATEST_SHARE = 20  # the table of latest values takes at most a twentieth of the time
 _BACKOFF_S = (0.05, 5.0)
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
 
@@ -120,7 +121,8 @@ class Pipeline:
             self._marks_due = now + self._settings.marks_ms / 1000
         if now >= self._latest_due:
             self._with_database(self._latest.flush)
-            self._latest_due = time.monotonic() + self._settings.latest_ms / 1000
+            spent = time.monotonic() - now
+            self._latest_due = now + max(self._settings.latest_ms / 1000, spent * _LATEST_SHARE)
             self._with_database(self._hear)
         if self._second_tries:
             self._with_database(self._try_again)

@@ -11,6 +11,7 @@ import psycopg
 from psycopg import errors
 
 from qytet_ingest import careful, notices_sql, undated
+from qytet_ingest.arrays import array_text, quoted_text
 from qytet_ingest.batch import Batch
 from qytet_ingest.dead import write_dead
 from qytet_ingest.ledger import Boot
@@ -20,7 +21,6 @@ from qytet_ingest.rows import COPY_ROWS, Rows, build, copy_bytes
 
 __all__ = ["write"]
 
-# Arrays travel as text that we write ourselves: psycopg's own way costs more than the rest of a batch.
 _LEDGER = """
 insert into store.delivery as d (device_id, boot, received, rejected, dropped, duplicates, late, anchor_ms)
 select device_id, boot, received, rejected, dropped, duplicates, late, anchor_ms
@@ -90,23 +90,13 @@ def _ledger(connection: psycopg.Connection[Any], boots: list[Boot]) -> None:
         return
     boots.sort(key=lambda boot: (boot.device_id, boot.boot))  # one order for all workers: no deadlock
     columns = {
-        "device": _array([str(boot.device_id) for boot in boots]),
-        "boot": _array([boot.boot for boot in boots]),
-        "received": _quoted([multirange(boot.fresh) for boot in boots]),
-        "rejected": _quoted([multirange(boot.fresh_rejected) for boot in boots]),
-        "dropped": _quoted([ranges(boot.fresh_dropped) for boot in boots]),
-        "duplicates": _array([str(boot.duplicates) for boot in boots]),
-        "late": _array([str(boot.late) for boot in boots]),
-        "anchor": _array(["null" if boot.anchor_ms is None else str(boot.anchor_ms) for boot in boots]),
+        "device": array_text([boot.device_id for boot in boots]),
+        "boot": array_text([boot.boot for boot in boots]),
+        "received": quoted_text([multirange(boot.fresh) for boot in boots]),
+        "rejected": quoted_text([multirange(boot.fresh_rejected) for boot in boots]),
+        "dropped": quoted_text([ranges(boot.fresh_dropped) for boot in boots]),
+        "duplicates": array_text([boot.duplicates for boot in boots]),
+        "late": array_text([boot.late for boot in boots]),
+        "anchor": array_text(["null" if boot.anchor_ms is None else boot.anchor_ms for boot in boots]),
     }
     connection.execute(_LEDGER, columns)
-
-
-def _array(items: list[str]) -> str:
-    """PostgreSQL's text of an array whose items need no quoting: numbers, null and hexadecimal digits."""
-    return "{" + ",".join(items) + "}"
-
-
-def _quoted(items: list[str]) -> str:
-    """PostgreSQL's text of an array of multiranges."""
-    return '{"' + '","'.join(items) + '"}'
