@@ -4,6 +4,7 @@ import json
 import secrets
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from qytet_simulators.device.session import Manners
 from qytet_simulators.device.stop import StopWish
 from qytet_simulators.device.town import Plan
 from qytet_simulators.faults import QUIET, load_scenario, sample_scenarios
+from qytet_simulators.fuzz import Fuzzer, load_vectors, parcels, recorded
 from qytet_simulators.oracle import OracleWriter, expected_rows
 
 __all__ = ["app"]
@@ -182,6 +184,43 @@ def flood_command(
         found = flood(parts, address, Pace(window, rate, marks, resend_after, deadline), stop)
     _print(asdict(found) | {"run": load.run}, as_json, _flood_account(found))
     if found.unacked or (marks and found.unmarked):
+        raise typer.Exit(1)
+
+
+@app.command()
+def fuzz(
+    count: int = typer.Option(10_000, min=1, max=5_000_000, help="Malformed messages in all, no two alike."),
+    seed: int = typer.Option(1, help="The same seed makes the same messages."),
+    cities: list[str] = _CITY,
+    vectors: Path | None = typer.Option(
+        None, exists=True, file_okay=False, help="Folder of golden messages to spoil."
+    ),
+    connections: int = typer.Option(1, min=1, max=64, help="Connections that share the messages."),
+    window: int = typer.Option(500, min=1, max=60_000, help="Messages in flight on a connection."),
+    rate: float | None = typer.Option(
+        None, min=0.1, help="Messages a second in all; default: as fast as it goes."
+    ),
+    deadline: float = typer.Option(600.0, min=1, help="Seconds after which it ends in any case."),
+    oracle: Path | None = typer.Option(None, dir_okay=False, help="File for every message, written first."),
+    broker: str = _BROKER,
+    as_json: bool = _JSON,
+) -> None:
+    """Send messages that the contract refuses, in the names of the fleet's devices: each is one dead letter."""
+    address = _address(broker, None)
+    fuzzer = Fuzzer(
+        seed,
+        [(one.city, one.name) for one in load_fleet(cities).devices],
+        load_vectors(vectors) if vectors else (),
+    )
+    with ExitStack() as stack:
+        writer = stack.enter_context(OracleWriter(oracle)) if oracle else None
+        stop = stack.enter_context(StopWish())
+        packed = parcels(recorded(fuzzer.messages(count), writer), connections, f"fuzz-{seed}")
+        found = flood(packed, address, Pace(window, rate, deadline_s=deadline), stop)
+    last = asdict(found) | {"reasons": dict(fuzzer.reasons), "recipes": dict(fuzzer.recipes)}
+    reasons = ", ".join(f"{name} {number:,}" for name, number in fuzzer.reasons.most_common())
+    _print(last, as_json, f"{found.acked:,} malformed messages in {found.seconds:.2f} s: {reasons}.")
+    if found.unacked:
         raise typer.Exit(1)
 
 

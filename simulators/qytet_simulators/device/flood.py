@@ -8,7 +8,7 @@ from typing import Any
 
 from qytet.errors import InputError, ServerError
 from qytet_simulators.device.address import Address
-from qytet_simulators.device.load import Load, Part
+from qytet_simulators.device.load import Load, Parcel, Part
 from qytet_simulators.device.raw import RawLink
 from qytet_simulators.device.tally import Latency
 
@@ -61,7 +61,7 @@ def prepare(load: Load, connections: int = 2) -> list[Part]:
 
 
 def flood(
-    parts: Sequence[Part], address: Address, pace: Pace, stop: Callable[[], bool] = lambda: False
+    parts: Sequence[Parcel], address: Address, pace: Pace, stop: Callable[[], bool] = lambda: False
 ) -> FloodResult:
     """Send the parts. Raises ServerError if no connection can be had at first."""
     if address.tls:
@@ -69,7 +69,7 @@ def flood(
             "A flood speaks plain MQTT only.", do="Use a plain listener, or `qytet simulate city`."
         )
     latency = Latency()
-    names = [f"flood-{part.load.run}-{number}" for number, part in enumerate(parts)]
+    names = [f"flood-{part.name}-{number}" for number, part in enumerate(parts)]
     links = [
         RawLink(part, address, name, pace.window, latency) for part, name in zip(parts, names, strict=True)
     ]
@@ -177,16 +177,16 @@ class _Pump:
 
 
 def _result(
-    parts: Sequence[Part], links: Sequence[RawLink], latency: Latency, pump: _Pump, delivered: float
+    parts: Sequence[Parcel], links: Sequence[RawLink], latency: Latency, pump: _Pump, delivered: float
 ) -> FloodResult:
-    load = parts[0].load
     messages = sum(len(part.packets) for part in parts)
-    records = messages * load.batch
+    records = sum(part.records for part in parts)
+    readings = sum(part.readings for part in parts)
     acked = sum(link.acked for link in links)
     unmarked = sum(link.unmarked for link in links)
     return FloodResult(
         records=records,
-        readings=records * load.readings,
+        readings=readings,
         messages=messages,
         sent=sum(link.sent for link in links),
         acked=acked,
@@ -197,6 +197,6 @@ def _result(
         seconds=round(delivered, 4),
         marked_s=None if unmarked else round(pump.ended - pump.began, 4),
         messages_per_s=round(messages / delivered, 1),
-        readings_per_s=round(records * load.readings / delivered, 1),
+        readings_per_s=round(readings / delivered, 1),
         puback_ms=latency.summary(),
     )

@@ -21,7 +21,7 @@ from qytet_simulators.device.record import Record, Value, hist_bytes, obs_bytes,
 from qytet_simulators.faults import Record as Stamped
 from qytet_simulators.oracle import OracleWriter
 
-__all__ = ["Load", "Part", "write_load"]
+__all__ = ["Load", "Parcel", "Part", "write_load"]
 
 _PROPERTIES = ("pm2_5", "pm1", "pm10", "no2", "o3", "co")
 _UP_AT_START = 60_000  # ms
@@ -152,25 +152,51 @@ def write_load(oracle: OracleWriter, load: Load) -> None:
         oracle.accepted(piece, int(time.time() * 1000))
 
 
-class Part:
-    """What one connection sends: every device of its share in turn, encoded as PUBLISH packets.
+@dataclass
+class Parcel:
+    """What one connection sends: PUBLISH packets, and the boots whose marks are awaited, with their last seqs."""
+
+    name: str
+    packets: list[bytes] = field(default_factory=list, repr=False)
+    boots: tuple[str, ...] = ()
+    last_seqs: tuple[int, ...] = ()
+    filters: tuple[str, ...] = ()
+    """Subscriptions that bring the marks."""
+    records: int = 0
+    readings: int = 0
+
+    def positions_after(self, marks: list[int]) -> list[int]:
+        """The packets that hold what lies above each boot's mark, in order; none here, as nothing is awaited."""
+        assert not marks
+        return []
+
+
+class Part(Parcel):
+    """A connection's share of a load: every one of its devices in turn.
 
     Packet `p` belongs to device `p % len(devices)` of the share, round `p // len(devices)`.
     """
 
     def __init__(self, load: Load, number: int, parts: int) -> None:
-        self.load = load
-        self.devices = tuple(range(number, load.devices, parts))
-        self.packets: list[bytes] = []
+        devices = tuple(range(number, load.devices, parts))
+        self._load = load
+        last_seqs = tuple(load.sent_by(device) for device in devices)
+        super().__init__(
+            name=load.run,
+            boots=tuple(load.boots[device] for device in devices),
+            last_seqs=last_seqs,
+            filters=(topics.topic(load.city, "+", topics.STORED),),
+            records=sum(last_seqs),
+            readings=sum(last_seqs) * load.readings,
+        )
         for turn in range(load.rounds):
-            for device in self.devices:
+            for device in devices:
                 if turn * load.batch < load.sent_by(device):
                     self.packets.append(self._packet(device, turn, len(self.packets)))
-        self.last_seqs = [load.sent_by(device) for device in self.devices]
 
     def positions_after(self, marks: list[int]) -> list[int]:
-        """The packets that hold what lies above each device's mark, in order."""
-        width, batch = len(self.devices), self.load.batch
+        """The packets that hold what lies above each boot's mark, in order."""
+        width, batch = len(self.boots), self._load.batch
         found = [
             turn * width + place
             for place, mark in enumerate(marks)
@@ -179,7 +205,7 @@ class Part:
         return sorted(found)
 
     def _packet(self, device: int, turn: int, position: int) -> bytes:
-        load, boot = self.load, self.load.boots[device]
+        load, boot = self._load, self._load.boots[device]
         first = turn * load.batch
         if load.batch == 1:
             kind, payload = topics.OBS, obs_bytes(boot, load.record(device, first))

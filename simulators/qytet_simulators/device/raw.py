@@ -12,11 +12,10 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from qytet_contract import topics
 from qytet_simulators.city.arrays import Millis
 from qytet_simulators.device import wire
 from qytet_simulators.device.address import Address
-from qytet_simulators.device.load import Part
+from qytet_simulators.device.load import Parcel
 from qytet_simulators.device.tally import Latency
 
 __all__ = ["RawLink"]
@@ -31,9 +30,9 @@ _PUBACK_HEAD = 0x4002
 
 
 class RawLink:
-    """A connection that sends a Part; `pump` whenever its socket is ready, `retry` while it has none."""
+    """A connection that sends a parcel; `pump` whenever its socket is ready, `retry` while it has none."""
 
-    def __init__(self, part: Part, address: Address, client_id: str, window: int, latency: Latency) -> None:
+    def __init__(self, part: Parcel, address: Address, client_id: str, window: int, latency: Latency) -> None:
         if not 1 <= window < wire.MOST_IDS:
             raise ValueError(f"a window of 1 to {wire.MOST_IDS - 1} messages, not {window}")
         self.part = part
@@ -44,15 +43,14 @@ class RawLink:
         self.acked = 0
         self.connects = 0
         self.refusal = ""
-        self.marks = [0] * len(part.devices)
+        self.marks = [0] * len(part.boots)
         self.moved_at = time.monotonic()
         """When the last mark or PUBACK came."""
         self._address = address
         self._client_id = client_id
         self._window = window
         self._latency = latency
-        self._place = {part.load.boots[device]: place for place, device in enumerate(part.devices)}
-        self._stored = topics.topic(part.load.city, "+", topics.STORED)
+        self._place = {boot: place for place, boot in enumerate(part.boots)}
         self._ready = False
         self._next_try = 0.0
         self._out = memoryview(b"")
@@ -245,7 +243,9 @@ class RawLink:
             return
         self.refusal, self._ready = "", True
         self.connects += 1
-        self._out = memoryview(bytes(self._out) + wire.subscribe([self._stored], wire.MOST_IDS + 1))
+        if self.part.filters:
+            request = wire.subscribe(list(self.part.filters), wire.MOST_IDS + 1)
+            self._out = memoryview(bytes(self._out) + request)
 
     def _lose(self, why: str) -> None:
         """What was written and not acknowledged, and what was not written yet, is the next wave."""
