@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qytet_simulators.device.load import Load
 
+from qytet_simulators.device.load import Load
 from tests.bench.rig import Rig, Worker
 
 PROBES = 300
@@ -30,7 +30,8 @@ def latencies(rig: Rig, log: Path, readings_per_s: float) -> dict[str, float]:
     with subprocess.Popen(
         [*command, str(readings_per_s / per_message)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as load:
-        assert load.stdin and load.stdout
+        assert load.stdin is not None
+        assert load.stdout is not None
         rig.register(json.loads(load.stdout.readline()))
         probe = Load(1, devices=1, readings=per_message, run=run, prefix=f"{run}p")
         rig.register(probe.description())
@@ -45,6 +46,7 @@ def latencies(rig: Rig, log: Path, readings_per_s: float) -> dict[str, float]:
 def _probe(rig: Rig, probe: Load) -> list[float]:
     """Publish one record after the other, each as soon as the one before it is seen; ms each."""
     import paho.mqtt.client as mqtt
+
     from qytet_contract import records, topics
     from qytet_simulators.device.address import Address
 

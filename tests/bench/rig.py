@@ -106,7 +106,7 @@ class Worker:
             if self.process.poll() is not None:
                 break
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=2):  # noqa: S310 - loopback
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=2):
                     return
             except OSError:
                 time.sleep(0.05)

@@ -47,7 +47,8 @@ def end_to_end(rig: Rig, log: Path, per_message: int, scale: float, limit: float
     with subprocess.Popen(
         [*command, rig.broker.url("simulator")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as load:
-        assert load.stdin and load.stdout
+        assert load.stdin is not None
+        assert load.stdout is not None
         rig.register(json.loads(load.stdout.readline()))
         before = rig.count()
         with Worker.run(rig, BATCH, log) as worker:

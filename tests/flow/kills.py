@@ -1,0 +1,154 @@
+"""A run under fire: a load by devices, and seeded SIGKILLs of ingest, broker and database while it is sent."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from qytet.db import registry
+from qytet.db.migrate import connect, migrate
+from qytet_simulators.device.load import Load
+from tests.flow.compare import Difference, compare_load
+from tests.flow.workers import Worker
+from tests.servers.database import DatabaseServer, fresh_database
+
+__all__ = ["Battle", "Outcome", "fight"]
+
+
+class Broker(Protocol):
+    """A broker that can be killed and started again on its data."""
+
+    def url(self, user: str) -> str:
+        """URL with that user's password."""
+
+    def start(self) -> Any:
+        """Start and wait until it answers."""
+
+    def kill(self) -> None:
+        """SIGKILL."""
+
+
+@dataclass(frozen=True)
+class Battle:
+    """How much is sent and what is killed. `faithful` devices resend what has no mark; others trust the PUBACK."""
+
+    seed: int
+    readings: int
+    kills: int
+    victims: tuple[str, ...] = ("ingest", "broker", "database")
+    faithful: bool = True
+    devices: int = 50
+    per_message: int = 6
+    pause_s: tuple[float, float] = (0.1, 0.9)
+    rate: float = 2500.0
+    """Messages a second."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it."""
+
+    difference: Difference
+    kills: Counter[str]
+    resent: int
+    duplicates: int
+    seconds: float
+    missing: int
+
+
+def fight(battle: Battle, database: DatabaseServer, broker: Broker, folder: Path) -> Outcome:
+    """Send the load while killing; then wait until the devices have their marks, and compare."""
+    began = time.monotonic()
+    run = f"k{battle.seed}"
+    load = Load(
+        battle.readings // battle.per_message,
+        devices=battle.devices,
+        readings=battle.per_message,
+        run=run,
+        prefix=run,
+    )
+    with fresh_database(database) as url:
+        with connect(url) as connection:
+            migrate(connection)
+            registry.register(connection, registry.parse(load.description()))
+        worker = Worker(url, broker.url("ingest"), folder).start().wait_ready()
+        sender = _sender(load, battle, broker.url("simulator"), folder)
+        kills = _kill(battle, worker, broker, database, sender)
+        account = _account(sender)
+        _settle(worker)
+        worker.stop()
+        with connect(url) as connection:
+            difference = compare_load(connection, load)
+            duplicates, missing = _ledger(connection)
+    return Outcome(difference, kills, account["resent"], duplicates, time.monotonic() - began, missing)
+
+
+def _sender(load: Load, battle: Battle, url: str, folder: Path) -> "subprocess.Popen[bytes]":
+    arguments = {
+        "records": load.records,
+        "devices": load.devices,
+        "readings": load.readings,
+        "run": load.run,
+        "start_ms": load.start_ms,
+        "rate": battle.rate,
+        "marks": battle.faithful,
+        "url": url,
+    }
+    command = [sys.executable, "-m", "tests.flow.sender", json.dumps(arguments)]
+    root = Path(__file__).parents[2]
+    with (folder / "sender.log").open("wb") as log:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=root, env=dict(os.environ))
+
+
+def _kill(
+    battle: Battle,
+    worker: Worker,
+    broker: Broker,
+    database: DatabaseServer,
+    sender: "subprocess.Popen[bytes]",
+) -> Counter[str]:
+    """Kill and start again at seeded moments; goes on while the load lasts, at least `kills` times."""
+    luck, kills = random.Random(battle.seed), Counter[str]()
+    while kills.total() < battle.kills:
+        assert sender.poll() is None, f"the load ended after {kills.total()} kills: send more, or slower"
+        time.sleep(luck.uniform(*battle.pause_s))  # the moment is the point: seeded, and awaited by nobody
+        victim = luck.choice(battle.victims)
+        if victim == "ingest":
+            worker.kill()
+            worker.start()
+        else:
+            server = broker if victim == "broker" else database
+            server.kill()
+            time.sleep(luck.uniform(0, 0.5))  # an absence that others must notice
+            server.start()
+        kills[victim] += 1
+    return kills
+
+
+def _account(sender: "subprocess.Popen[bytes]") -> dict[str, Any]:
+    output, _ = sender.communicate(timeout=180)
+    assert sender.returncode == 0
+    found: dict[str, Any] = json.loads(output)
+    return found
+
+
+def _settle(worker: Worker) -> None:
+    """Wait until the worker stores nothing more: what the broker still holds has come."""
+    worker.wait_ready()
+    before, quiet_since = -1.0, time.monotonic()
+    while time.monotonic() - quiet_since < 3:
+        now = worker.metric("messages_total")
+        if now != before:
+            before, quiet_since = now, time.monotonic()
+        time.sleep(0.1)
+
+
+def _ledger(connection: Any) -> tuple[int, int]:
+    row = connection.execute("select sum(duplicates), sum(missing) from qytet.delivery").fetchone()
+    return int(row[0] or 0), int(row[1] or 0)
