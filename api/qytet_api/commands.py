@@ -6,7 +6,7 @@ import signal
 import socket
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvicorn
@@ -18,11 +18,14 @@ from qytet import settings as all_settings
 from qytet.errors import InputError, ServerError
 from qytet.settings import ApiSettings, DatabaseSettings, Settings
 from qytet_api.app import create_app
+from qytet_api.reference import markdown
 from qytet_api.security import refuse_open_door
 
 __all__ = ["app"]
 
 app = typer.Typer(help="The HTTP API and the first page.", no_args_is_help=True)
+
+Output = Annotated[Path | None, typer.Option(help="File to write. Default: standard output.")]
 
 _STOP_SECONDS = 5  # answers that are under way get so long after Ctrl-C
 
@@ -54,11 +57,18 @@ def serve(
 
 
 @app.command()
-def openapi(
-    output: Annotated[Path | None, typer.Option(help="File to write. Default: standard output.")] = None,
-) -> None:
+def openapi(output: Output = None) -> None:
     """Write the OpenAPI document."""
-    text = json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+    _write(json.dumps(document(), indent=2, ensure_ascii=False) + "\n", output)
+
+
+@app.command()
+def reference(output: Output = None) -> None:
+    """Write the reference page in Markdown."""
+    _write(markdown(document()), output)
+
+
+def _write(text: str, output: Path | None) -> None:
     if output is None:
         typer.echo(text, nl=False)
         return
@@ -68,7 +78,7 @@ def openapi(
         raise InputError(f"{output} cannot be written.", why=str(error)) from error
 
 
-def document() -> dict[str, object]:
+def document() -> dict[str, Any]:
     """The OpenAPI document; needs no database."""
     nowhere = DatabaseSettings(url=SecretStr("postgresql://127.0.0.1:9/none"))
     return create_app(Settings(database=nowhere, api=ApiSettings())).openapi()

@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from qytet_api import commands
 from tests.api.served import serve, start
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
 def test_taken_port_is_a_clear_error(world_url: str, tmp_path: Path) -> None:
@@ -54,3 +57,13 @@ def test_every_operation_is_described() -> None:
                     assert list(answer["content"]) == ["application/problem+json"], f"{place} {status}"
     assert "HTTPValidationError" not in json.dumps(document)
     assert document["components"]["schemas"]["Problem"]["properties"]["detail"]
+
+
+@pytest.mark.parametrize(("command", "file"), [("openapi", "openapi.json"), ("reference", "api.md")])
+def test_reference_has_not_drifted(tmp_path: Path, command: str, file: str) -> None:
+    """The committed reference is what the program would write now: `qytet api COMMAND --output docs/reference/FILE`."""
+    made = tmp_path / file
+    subprocess.run(
+        [sys.executable, "-m", "qytet", "api", command, "--output", str(made)], cwd=tmp_path, check=True
+    )
+    assert made.read_text(encoding="utf-8") == (REFERENCE / file).read_text(encoding="utf-8")
