@@ -223,7 +223,7 @@ class Backlog:
         """Queue again what got no mark in time; whether at least a word about losses has to go out."""
         if now < shelf.due:
             return False
-        if shelf.held and not self._faithful:
+        if not self._faithful:
             shelf.due = NEVER
             return False
         late = [
