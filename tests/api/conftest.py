@@ -11,8 +11,9 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from qytet import log
 from qytet.embedded import EmbeddedPostgres
-from qytet.settings import ApiSettings, DatabaseSettings, Settings
+from qytet.settings import ApiSettings, DatabaseSettings, LogSettings, Settings
 from qytet_api.app import create_app
 from tests.api import world
 from tests.servers.database import fresh_database
@@ -79,3 +80,9 @@ def runner(settings: Settings, base_url: str = "http://127.0.0.1") -> Run:
         return asyncio.run(main())
 
     return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_logs() -> None:
+    """Log as the program does, in JSON lines."""
+    log.configure(LogSettings(format="json"))

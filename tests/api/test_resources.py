@@ -135,3 +135,13 @@ def test_metrics_count_by_route(call: Run) -> None:
     assert 'qytet_api_requests_total{method="GET",route="/v1/devices/{device}",status="200"} 2.0' in text
     assert 'route="(none)",status="404"} 2.0' in text
     assert "/nothing" not in text
+
+
+def test_every_unit_is_written_for_people() -> None:
+    """No unit of the catalogue reaches people with UCUM's brackets or its plain-letter micro and cube."""
+    from qytet.catalogue import properties
+    from qytet_api.properties.units import display
+
+    for row in properties().values():
+        assert not set(display(row.ucum)) & set("[]{}"), row.property
+        assert display(row.ucum) not in {"ug/m3", "Cel", "deg", "m3", "m3/h"}, row.property

@@ -191,7 +191,15 @@ export class City {
     const wanted = JSON.stringify([texts.current(), entries]);
     if (this.counts.dataset.shown === wanted) return;
     this.counts.dataset.shown = wanted;
+    this.announce(tally.silent);
     this.counts.replaceChildren(...entries.map(([name, n]) => count(name, n)));
+  }
+
+  // Values change every second: only devices that fall silent or return are worth speaking of.
+  announce(silent) {
+    if (!this.live.known || silent === this.silent) return;
+    if (this.silent !== undefined) say(document.getElementById("spoken"), `${texts.text("count.silent")}: ${silent}`);
+    this.silent = silent;
   }
 }
 
