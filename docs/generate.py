@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/reference: the views' columns and the refusals; `--check` only compares.
+"""Writes the generated parts of docs/reference: views, refusals, settings, commands; `--check` only compares.
 
 Usage: python docs/generate.py [--check]
 
@@ -8,6 +8,9 @@ What stands above the line `<!-- generated -->` of a page is written by hand and
 import sys
 import tempfile
 from pathlib import Path
+
+import commands_page
+import settings_page
 
 from qytet.db.migrate import connect, migrate
 from qytet.embedded import EmbeddedPostgres
@@ -52,10 +55,18 @@ def refusals() -> str:
     return "\n".join(lines) + "\n"
 
 
+PAGES = (
+    ("database.md", views),
+    ("contract.md", refusals),
+    ("settings.md", settings_page.page),
+    ("commands.md", commands_page.page),
+)
+
+
 def main() -> int:
     """Write the pages, or with --check say which one drifted (exit code 1)."""
     drifted = []
-    for name, part in (("database.md", views), ("contract.md", refusals)):
+    for name, part in PAGES:
         page = REFERENCE / name
         old = page.read_text(encoding="utf-8")
         new = old.split(MARK)[0] + MARK + "\n" + part()

@@ -1,6 +1,7 @@
 """Structured logs: one event a line, console on a terminal and JSON elsewhere; secrets never appear."""
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
@@ -12,11 +13,14 @@ from qytet.settings import LogSettings
 __all__ = ["configure", "get"]
 
 _SECRET_WORDS = ("password", "secret", "token", "credential")
+_URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^/@\s]+@")
 
 
 def get(name: str) -> Any:
     """A logger whose events carry the component's `name`; safe to ask for before `configure`."""
-    return structlog.get_logger(component=name)  # not .bind(): that would fix the form before it is configured
+    return structlog.get_logger(
+        component=name
+    )  # not .bind(): that would fix the form before it is configured
 
 
 def configure(settings: LogSettings) -> None:
@@ -30,8 +34,8 @@ def configure(settings: LogSettings) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _without_secrets,
             structlog.processors.format_exc_info,
+            _without_secrets,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
@@ -43,8 +47,10 @@ def configure(settings: LogSettings) -> None:
 
 
 def _without_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Blank whatever is named like a secret, should anyone ever log it."""
-    for key in event:
+    """Blank whatever is named like a secret, and the password of any URL, should anyone ever log it."""
+    for key, value in event.items():
         if any(word in key.lower() for word in _SECRET_WORDS):
             event[key] = "***"
+        elif isinstance(value, str) and "://" in value:
+            event[key] = _URL_PASSWORD.sub(r"\1***@", value)
     return event
