@@ -43,12 +43,16 @@ def _configure(
             raise
 
 
-def add_plugins(*, strict: bool = False) -> None:
+def add_plugins(*, strict: bool = False, first_word: str = "") -> None:
     """Attach each installed part's commands; a part whose extra is not installed says so when called.
+
+    If the command line's first word names a part, only that one is loaded: the others take a second.
 
     A module of our own that is missing is no missing extra but a broken installation: `strict` raises then.
     """
-    for found in sorted(entry_points(group="qytet.commands"), key=lambda point: point.name):
+    known = entry_points(group="qytet.commands")
+    wanted = known.select(name=first_word) or known
+    for found in sorted(wanted, key=lambda point: point.name):
         try:
             plugin = found.load()
         except ModuleNotFoundError as missing:
@@ -89,7 +93,7 @@ def show(error: QytetError) -> None:
 
 def main() -> None:
     """Entry point of the `qytet` program. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    add_plugins()
+    add_plugins(first_word=next(iter(sys.argv[1:]), ""))
     try:
         app()
     except QytetError as error:
