@@ -28,12 +28,13 @@ select datastream_id, time_bucket(interval '1 day', bucket, 'Europe/Tirane') as 
 from store.observation_hour group by 1, 2 with no data;
 
 -- No start: a reading that comes a year late still refreshes its own buckets, and only those.
+-- One batch: in batches of few buckets (the default) a late reading reaches hour and day only a round later.
 select add_continuous_aggregate_policy('store.observation_15min',
-    start_offset => null, end_offset => interval '30 minutes', schedule_interval => interval '5 minutes');
+    start_offset => null, end_offset => interval '30 minutes', schedule_interval => interval '5 minutes', buckets_per_batch => 0);
 select add_continuous_aggregate_policy('store.observation_hour',
-    start_offset => null, end_offset => interval '2 hours', schedule_interval => interval '15 minutes');
+    start_offset => null, end_offset => interval '2 hours', schedule_interval => interval '15 minutes', buckets_per_batch => 0);
 select add_continuous_aggregate_policy('store.observation_day',
-    start_offset => null, end_offset => interval '2 days', schedule_interval => interval '1 hour');
+    start_offset => null, end_offset => interval '2 days', schedule_interval => interval '1 hour', buckets_per_batch => 0);
 
 create view qytet.observation_15min as
 select datastream_id, bucket, total, n, sum / nullif(n, 0) as mean, min, max, sum, first, last
