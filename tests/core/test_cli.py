@@ -86,28 +86,20 @@ def test_wrong_usage_is_exit_code_2(tmp_path: Path) -> None:
     assert _run("doctor", "--nonsense", cwd=tmp_path).returncode == 2
 
 
-class _Point:
-    """An entry point whose module cannot be imported."""
-
-    name = "broken-part"
-
-    def __init__(self, module: str) -> None:
-        self.module = module
-
-    def load(self) -> None:
-        raise ModuleNotFoundError(f"No module named {self.module!r}", name=self.module)
+def _points(module: str) -> metadata.EntryPoints:
+    return metadata.EntryPoints([metadata.EntryPoint("broken-part", f"{module}:app", "qytet.commands")])
 
 
 def test_a_missing_module_of_our_own_is_no_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """strict raises for a module of ours; for somebody else's the command stays and says which extra to install."""
-    monkeypatch.setattr(cli, "entry_points", lambda **_group: [_Point("qytet_ingest.lost")])
+    monkeypatch.setattr(cli, "entry_points", lambda **_group: _points("qytet.no_such_module"))
     with pytest.raises(ModuleNotFoundError):
         cli.add_plugins(strict=True)
     added: list[tuple[str, str]] = []
     monkeypatch.setattr(cli, "_add_missing", lambda name, module: added.append((name, module)))
-    monkeypatch.setattr(cli, "entry_points", lambda **_group: [_Point("numpy")])
+    monkeypatch.setattr(cli, "entry_points", lambda **_group: _points("no_such_package"))
     cli.add_plugins(strict=True)
-    assert added == [("broken-part", "numpy")]
+    assert added == [("broken-part", "no_such_package")]
 
 
 def test_deploy_works_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
