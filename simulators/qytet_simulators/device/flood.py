@@ -128,7 +128,8 @@ class _Pump:
         """Packets that may be new now, for each link."""
         if self._pace.rate is None:
             return BURST
-        return min(max(int(elapsed * self._pace.rate) - written, 0) // len(self.links) + 1, BURST)
+        owed = int(elapsed * self._pace.rate) + 1 - written
+        return min(max(-(-owed // len(self.links)), 0), BURST)
 
     def _patience(self) -> float:
         """Seconds to wait for a socket: a rate has to look at the clock more often."""

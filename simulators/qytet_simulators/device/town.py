@@ -84,6 +84,10 @@ class Town:
         while not stop() and (end is None or time.monotonic() < end):
             self.step(board, self._clock.now_ms())
             board.run(STEP, stop)
+        self.finish(board)
+
+    def finish(self, board: Switchboard) -> None:
+        """Put everyone back on the network and let go of what the scenario still holds."""
         self._come_back(board, self._by_name.values())
         self._execute(board, self._stream.finish())
 
