@@ -1,6 +1,7 @@
 """`qytet deploy check`: finds each thing that is wrong, and nothing in what init has made."""
 
 import datetime as dt
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from qytet.deploy.create import create
 from qytet.deploy.layout import Layout
 from qytet.doctor.finding import Finding, State
 from qytet.errors import InputError
+from tests.fixtures.availability import required
+from tests.servers import mosquitto
 
 
 def _wrong(layout: Layout) -> list[Finding]:
@@ -136,6 +139,29 @@ def test_each_broken_file_is_found(
     """A secret that others can read, a missing file, a wrong certificate: each is found with its weight."""
     break_it(layout)
     assert any(finding.state is state and said in finding.what for finding in _wrong(layout))
+
+
+@pytest.fixture
+def mosquitto_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which the real mosquitto is installed."""
+    with required("Mosquitto"):
+        program, environment = mosquitto.prepare()
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    script = folder / "mosquitto"
+    exports = "".join(f"export {name}='{value}'\n" for name, value in environment.items())
+    script.write_text(f"#!/bin/sh\n{exports}exec '{program}' \"$@\"\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+@pytest.mark.servers
+@pytest.mark.usefixtures("mosquitto_on_path")
+def test_the_real_broker_judges_its_configuration(layout: Layout) -> None:
+    """Where mosquitto is installed it tries mosquitto.conf: ours is accepted, a misspelt option is quoted."""
+    assert any("accepts mosquitto.conf" in finding.what for finding in check(layout.root))
+    _edit(layout.broker_configuration / "mosquitto.conf", "persistence true", "persistance true")
+    assert any("refuses mosquitto.conf" in finding.what for finding in _wrong(layout))
 
 
 @pytest.mark.parametrize(
