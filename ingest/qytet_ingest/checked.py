@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from qytet_contract import codes, notices, records, strictjson, topics
+from qytet_contract import codes, notices, records, topics
 from qytet_contract.codes import ContractError
+from qytet_ingest import exactjson
 from qytet_ingest.batch import Batch, Birth, DeadLetter, LogLine, StateChange, Undated
 from qytet_ingest.ledger import Boot
 from qytet_ingest.registry import Device, Registry
@@ -99,7 +100,7 @@ class Checked:
             return  # an empty retained message only clears the broker's memory
         value: Any = None
         try:
-            value = strictjson.loads(payload)
+            value = exactjson.loads(payload)
             self._takers[route.kind](batch, index, route, route.device, value, now_ms)
         except ContractError as error:
             self._dead(batch, index, route, error)
