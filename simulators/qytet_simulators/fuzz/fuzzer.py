@@ -13,7 +13,7 @@ from qytet_simulators.fuzz import meaning, text
 from qytet_simulators.fuzz.seeds import KINDS, Golden, valid
 from qytet_simulators.fuzz.verdict import payload_refusal, refusal
 
-__all__ = ["Fuzzer", "Malformed"]
+__all__ = ["Fuzzer", "Malformed", "encoded"]
 
 OVERSIZED_EVERY = 5000
 """One message in so many is longer than a payload may be (a quarter of a megabyte each)."""
@@ -89,7 +89,7 @@ class Fuzzer:
         return Malformed(device, kind, topic, payload, recipe, payload_refusal(kind, payload))
 
     def _valid(self, kind: str) -> bytes:
-        return _encoded(valid(kind, self._dice, self._number))
+        return encoded(valid(kind, self._dice, self._number))
 
     def _misspelt(self) -> tuple[str, bytes, str]:
         kind, recipe = self._dice.choice(KINDS), self._dice.choice(text.RECIPES)
@@ -98,7 +98,7 @@ class Fuzzer:
     def _misstated(self) -> tuple[str, bytes, str]:
         kind, recipe = self._dice.choice(KINDS), self._dice.choice(meaning.RECIPES)
         changed = recipe(valid(kind, self._dice, self._number), self._dice)
-        return kind, _encoded(changed), recipe.__name__
+        return kind, encoded(changed), recipe.__name__
 
     def _golden_one(self) -> tuple[str, bytes, str]:
         """A golden message, spoilt if it is valid; white space before it makes it new."""
@@ -126,7 +126,7 @@ _BLANKS = str.maketrans("01", " \t")
 _encode = msgspec.json.Encoder().encode
 
 
-def _encoded(value: object) -> bytes:
+def encoded(value: object) -> bytes:
     """JSON; Python's own writer takes what is too large for msgspec."""
     try:
         return _encode(value)
