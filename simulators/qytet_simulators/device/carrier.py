@@ -28,6 +28,7 @@ __all__ = ["Carrier", "Manners", "Watcher"]
 MAX_LIVE = 20_000
 CONNECT_TIMEOUT = 5.0  # s, for TCP and TLS; then as long again for CONNACK
 RETRY_FIRST, RETRY_MOST = 0.5, 15.0  # s
+LOOK = 0.2  # s between two looks at all backlogs, which costs a microsecond a device
 QOS = 1
 
 
@@ -82,6 +83,7 @@ class Carrier:
         self._next_try = 0.0
         self._deadline = 0.0
         self._next_misc = 0.0
+        self._next_look = 0.0
         self._tokens = float(MAX_BATCH)
         self._tokens_at = 0.0
         self._turn = 0
@@ -141,7 +143,9 @@ class Carrier:
             self._next_misc = now + 1.0
             self._client.loop_misc()
         self.flush(now)
-        self._backfill()
+        if now >= self._next_look:
+            self._next_look = now + LOOK
+            self._backfill()
 
     def flush(self, now: float) -> None:
         """Hand over what may go out now: greetings, then live records."""
