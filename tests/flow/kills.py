@@ -46,7 +46,7 @@ class Battle:
     devices: int = 50
     per_message: int = 6
     pause_s: tuple[float, float] = (0.1, 0.9)
-    rate: float = 2500.0
+    rate: float = 700.0
     """Messages a second."""
 
 
