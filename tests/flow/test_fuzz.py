@@ -42,7 +42,7 @@ def test_malformed_messages_cost_nothing_but_a_dead_letter(
             # Slow enough to last as long as the malformed ones: about 500 messages a second.
             address = Address.parse(private_mosquitto.url("simulator"), None)
             valid = flood(
-                prepare(load, 2), address, Pace(window=500, rate=900, marks=True, resend_after=10.0)
+                prepare(load, 2), address, Pace(window=500, rate=500, marks=True, resend_after=10.0)
             )
             output, _ = fuzzer.communicate(timeout=200)
             assert fuzzer.returncode == 0, output
