@@ -117,9 +117,14 @@ def frames(
         if stop > end:
             break
         if head & 0xF0 == 0x30:
+            if length < 2:
+                raise FrameError("a PUBLISH without a topic")
             start = body + 2 + (buffer[body] << 8 | buffer[body + 1])
+            qos = head & 0x06
+            if (start + 2 if qos else start) > stop:
+                raise FrameError("a PUBLISH that is shorter than its topic")
             add_topic(buffer[body + 2 : start])
-            if head & 0x06:
+            if qos:
                 add_token(buffer[start] << 8 | buffer[start + 1])
                 add_payload(buffer[start + 2 : stop])
             else:

@@ -95,7 +95,7 @@ class MqttSource:
 
     def acknowledge(self, epoch: int, tokens: list[int]) -> None:
         """Send PUBACKs, unless the connection they belong to is gone."""
-        if tokens:
+        if tokens:  # never too many to send: the broker bounds what it has in flight, and would wait for them
             self._send(mqtt.pubacks(tokens), epoch)
 
     def release(self, size: int) -> None:
@@ -108,6 +108,8 @@ class MqttSource:
 
     def publish(self, messages: list[tuple[bytes, bytes]]) -> bool:
         """Send at QoS 0; False if there is no connection or it does not keep up."""
+        if len(self._outbox) > _OUTBOX_BYTES:
+            return False
         return self._send(b"".join(mqtt.publish0(topic, payload) for topic, payload in messages), self._epoch)
 
     def pause(self) -> None:
@@ -126,7 +128,7 @@ class MqttSource:
 
     def _send(self, data: bytes, epoch: int) -> bool:
         with self._lock:
-            if not self._linked or epoch != self._epoch or len(self._outbox) > _OUTBOX_BYTES:
+            if not self._linked or epoch != self._epoch:
                 return False
             self._outbox += data
         self._wake()
@@ -142,11 +144,15 @@ class MqttSource:
         while not self._stopping.is_set():
             try:
                 with self._connect() as connection:
-                    delay = _BACKOFF_S[0]
                     self._serve(connection)
             except (OSError, BrokerError, mqtt.FrameError) as error:
                 self._note(error)
+            except Exception:  # noqa: BLE001 - a defect of ours must not end the receiving unseen
+                _log.exception("receiving failed, connecting again")
             finally:
+                delay = (
+                    _BACKOFF_S[0] if self._connected else delay
+                )  # a broker that refuses us is not hammered
                 self._drop()
             if not self._stopping.is_set():
                 self._stopping.wait(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
@@ -180,6 +186,8 @@ class MqttSource:
     def _answered(self, kind: int, body: bytes) -> None:
         """CONNACK: acknowledgements may go out, and we subscribe. SUBACK: everything is as it should be."""
         if kind == mqtt.CONNACK:
+            if len(body) != 2:
+                raise mqtt.FrameError(f"a CONNACK of {len(body)} bytes")
             if body[1]:
                 raise BrokerError(
                     f"The broker refuses the connection: {mqtt.REFUSALS.get(body[1], f'code {body[1]}')}."
@@ -232,7 +240,10 @@ class MqttSource:
         if pulse.due():
             with self._lock:
                 self._outbox += mqtt.PINGREQ
-        if reading and (pulse.dead() or (not self._connected and pulse.age() > _CONNECT_S)):
+            pulse.spoke()
+        if not reading:
+            pulse.excuse()
+        elif pulse.dead() or (not self._connected and pulse.age() > _CONNECT_S):
             raise BrokerError("The broker has been silent for too long.")
 
     def _read(self, connection: socket.socket) -> bool:
@@ -258,6 +269,8 @@ class MqttSource:
         for kind, body in others:
             self._answered(kind, body)
         if topics:
+            with self._lock:
+                self._held += used
             self._chunks.put(Chunk(self._epoch, topics, payloads, tokens, used))
 
     def _write(self, connection: socket.socket) -> bool:
@@ -297,6 +310,10 @@ class _Pulse:
     def heard(self) -> None:
         self._heard = time.monotonic()
 
+    def excuse(self) -> None:
+        """While we do not read, the broker's silence is our own."""
+        self._born = self._heard = time.monotonic()
+
     def due(self) -> bool:
         return time.monotonic() - self._spoke >= self._keepalive / 2
 
@@ -318,12 +335,15 @@ class _Address:
 
 def _address(url: str) -> _Address:
     parts = urlsplit(url)
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+    try:
+        port = parts.port or (8883 if parts.scheme == "mqtts" else 1883)
+    except ValueError:
+        port = 0
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or not port:
         raise SettingsError(
             "[broker] url is not a broker's address.", do="Write mqtt://user:password@host:1883 or mqtts://…"
         )
     tls = parts.scheme == "mqtts"
-    port = parts.port or (8883 if tls else 1883)
     return _Address(parts.hostname, port, tls, unquote(parts.username or ""), unquote(parts.password or ""))
 
 
@@ -333,7 +353,11 @@ def _open(address: _Address, options: Options) -> socket.socket:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
     if not address.tls:
         return connection
-    context = ssl.create_default_context(cafile=options.ca_file)
-    if options.cert_file is not None:
-        context.load_cert_chain(options.cert_file, options.key_file)
-    return context.wrap_socket(connection, server_hostname=address.host)
+    try:
+        context = ssl.create_default_context(cafile=options.ca_file)
+        if options.cert_file is not None:
+            context.load_cert_chain(options.cert_file, options.key_file)
+        return context.wrap_socket(connection, server_hostname=address.host)
+    except OSError:
+        connection.close()
+        raise
