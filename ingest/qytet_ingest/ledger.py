@@ -4,7 +4,7 @@
     rejected   kept as dead letters; a good record of that number is still welcome
     dropped    given up by the device itself; likewise still welcome
 
-The mark is the highest number up to which all are one of the three.
+The mark is the highest number up to which all are one of the three, and committed.
 """
 
 from dataclasses import dataclass, field
@@ -72,10 +72,27 @@ class Boot:
             self.fresh_dropped.append((start, end))
 
     def mark(self) -> int:
-        """The highest sequence number up to which everything is accounted for; 0 if nothing is."""
+        """The highest sequence number up to which everything is accounted for and committed; 0 if nothing is.
+
+        What is fresh may still be lost with this process: a device that was told of it too early would forget it.
+        """
         if not self.rejected and not self.dropped:
-            return self.received.contiguous_from(1)
-        return self.received.union(self.rejected, self.dropped).contiguous_from(1)
+            top = self.received.contiguous_from(1)
+        else:
+            top = self.received.union(self.rejected, self.dropped).contiguous_from(1)
+        fresh = [*self.fresh, *self.fresh_rejected, *(start for start, _ in self.fresh_dropped)]
+        return min(top, min(fresh) - 1) if fresh else top
+
+    def undo(self) -> None:
+        """What was fresh is not committed after all, and whoever brought it tries again or gives up."""
+        for seq in self.fresh:
+            self.received.discard(seq)
+        for seq in self.fresh_rejected:
+            self.rejected.discard(seq)
+        for start, end in self.fresh_dropped:
+            self.dropped.discard_range(start, end)
+        self.next = self.received.end
+        self.settle()
 
     def settle(self) -> None:
         """What was fresh is committed."""

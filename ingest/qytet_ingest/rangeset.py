@@ -1,6 +1,6 @@
 """A set of sequence numbers kept as disjoint half-open ranges, as small as its gaps are few."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Self
 
@@ -59,13 +59,18 @@ class RangeSet:
 
     def discard(self, number: int) -> None:
         """Take one number out, if it is there."""
-        at = bisect_right(self.starts, number) - 1
-        if at < 0 or number >= self.ends[at]:
+        self.discard_range(number, number + 1)
+
+    def discard_range(self, start: int, end: int) -> None:
+        """Take start … end-1 out, as far as they are there."""
+        first = bisect_right(self.ends, start)
+        last = bisect_left(self.starts, end)
+        if start >= end or first >= last:
             return
-        start, end = self.starts[at], self.ends[at]
-        pieces = [(s, e) for s, e in ((start, number), (number + 1, end)) if s < e]
-        self.starts[at : at + 1] = [s for s, _ in pieces]
-        self.ends[at : at + 1] = [e for _, e in pieces]
+        around = ((self.starts[first], start), (end, self.ends[last - 1]))
+        pieces = [(low, high) for low, high in around if low < high]
+        self.starts[first:last] = [low for low, _ in pieces]
+        self.ends[first:last] = [high for _, high in pieces]
 
     def union(self, *others: Self) -> "RangeSet":
         """A new set with the numbers of all."""
