@@ -42,12 +42,12 @@ from (select (select count(*) from qytet.observation o
       from wanted w) counted
 """
 
-# Rows of this run's datastreams and time that no record explains.
+# Rows of this run's devices, dated within it, that no record explains.
 EXTRA: Final[LiteralString] = """
 select count(*) from qytet.observation o
-where o.datastream_id in (select datastream_id from wanted)
-  and o.phenomenon_time between greatest((select min(phenomenon_time) from wanted), %(since)s)
-                            and (select max(phenomenon_time) from wanted)
+where o.datastream_id in (
+    select datastream_id from qytet.datastream where device in (select device from wanted))
+  and o.phenomenon_time >= %(since)s and o.phenomenon_time < now()
   and not exists (
     select from wanted w
     where w.datastream_id = o.datastream_id and w.phenomenon_time = o.phenomenon_time

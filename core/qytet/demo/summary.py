@@ -63,7 +63,7 @@ def show(summary: Summary, console: Console, path: Path) -> None:
         counts.add_row(f"{getattr(summary, name):,}", text)
     console.print(counts)
     for name, text in _LATENCIES.items():
-        console.print(f"{text}: {_percentiles(getattr(summary, name))}", markup=False)
+        console.print(f"{text}: {_percentiles(getattr(summary, name))}", markup=False, soft_wrap=True)
     for problem in summary.problems:
         console.print(f"[bold red]{problem}[/]")
     for example in summary.lost_examples:
