@@ -49,7 +49,7 @@ def test_a_prober_takes_fresh_whole_records_and_counts_until_they_are_visible(tm
         asked.append(str(record["device"]))
         return asked.count(str(record["device"])) == 3
 
-    prober = probe.Prober(oracle, free_port(), visible, seed=1)
+    prober = probe.Prober(oracle, free_port(), visible, seed=1, ask_s=0.01)
     with prober.running(), oracle.open("ab", buffering=0) as file:
         time.sleep(0.1)  # until it has passed over what is there
         line = _line("new", round(time.time() * 1000) - 500)

@@ -42,6 +42,7 @@ def account(options: Options, lived: Lived, verdict: Verdict, since: datetime) -
         start_s=round(lived.start_s, 1),
         devices=last.get("devices", 0),
         generated=last.get("readings", 0),
+        expected=verdict.expected,
         stored=verdict.stored,
         lost=verdict.lost,
         duplicated=verdict.duplicated,

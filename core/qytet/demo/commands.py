@@ -47,7 +47,7 @@ def run(
     Ends with an account, also in demo-summary.json of the data folder. Exit code 1 if a reading was lost or
     duplicated. A second Ctrl-C ends at once, without an account.
     """
-    console = Console(stderr=as_json)
+    console = Console(stderr=as_json, highlight=False)
     known = settings.load()
     summary = run_demo(Options(duration, port, interval, devices, scenario), known, console)
     if as_json:

@@ -24,7 +24,6 @@ from qytet.embedded.ports import LOOPBACK
 __all__ = ["Latencies", "Prober", "latest_visible", "observation_visible"]
 
 _LOOK_S = 0.005  # s between two looks at the oracle, which offers no event
-_ASK_S = 0.01  # s between two questions
 _GIVE_UP_S = 30.0  # s; a reading that takes longer is counted as that
 _KEPT = 20_000  # newest latencies that the percentiles are of
 _RECENT = 20  # devices that are not asked for again yet
@@ -53,15 +52,19 @@ class Latencies:
 
 
 class Prober:
-    """A thread that measures while its block runs; `latencies` and `unseen` may be read at any time."""
+    """A thread that measures while its block runs; `latencies` and `unseen` may be read at any time.
 
-    def __init__(self, oracle: Path, port: int, visible: Visible, seed: int) -> None:
+    It pauses `ask_s` between two questions: what it measures is too long by at most that and one answer.
+    """
+
+    def __init__(self, oracle: Path, port: int, visible: Visible, seed: int, ask_s: float) -> None:
         self.latencies = Latencies()
         self.unseen = 0
         """Readings that did not become visible within 30 s while the prober ran."""
         self._oracle = oracle
         self._port = port
         self._visible = visible
+        self._ask_s = ask_s
         self._luck = random.Random(seed)  # noqa: S311  which records are asked for is no secret
         self._recent: deque[str] = deque(maxlen=_RECENT)
         self._stop = threading.Event()
@@ -107,7 +110,7 @@ class Prober:
                 self.unseen += 1
                 self.latencies.add(_GIVE_UP_S * 1000)
                 return
-            self._stop.wait(_ASK_S)
+            self._stop.wait(self._ask_s)
 
 
 def observation_visible(link: http.client.HTTPConnection, record: dict[str, Any]) -> bool:

@@ -126,8 +126,8 @@ def _services(stage: _Stage, description: bytes) -> Iterator[None]:
 def _live(stage: _Stage, description: bytes, began: float) -> Lived:
     """Everything runs from here until the end; returns when simulators, ingest and API have stopped."""
     folder = stage.folder
-    visible = Prober(folder.oracle, stage.api_port, observation_visible, seed=1)
-    latest = Prober(folder.oracle, stage.api_port, latest_visible, seed=2)
+    visible = Prober(folder.oracle, stage.api_port, observation_visible, seed=1, ask_s=0.01)
+    latest = Prober(folder.oracle, stage.api_port, latest_visible, seed=2, ask_s=0.05)
     with _services(stage, description):
         with _simulators(stage) as simulators:
             _await_first(stage, simulators)
@@ -185,7 +185,7 @@ def _watch(stage: _Stage) -> float:
     began = time.monotonic()
     reader = Reader(stage.folder.stats, stage.ingest_port)
     duration = stage.options.duration_s or float("inf")
-    with View(stage.console, "Qytet") as view:
+    with View(stage.console, page_url(stage.api_port)) as view:
         while not stage.wishes.stop.is_set() and (elapsed := time.monotonic() - began) < duration:
             stage.parts.check()
             _check_servers(stage.pair)

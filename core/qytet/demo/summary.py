@@ -15,7 +15,10 @@ Percentiles = dict[str, float | int | None]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All figures of a run; `generated`, `stored`, `lost` and `duplicated` count readings (values).
+    """All figures of a run; `generated`, `expected`, `stored`, `lost` and `duplicated` count readings (values).
+
+    `expected` is what must be a row each: all that was generated, but for what a scenario makes the server
+    refuse (a clock that says next week), what it pushes out of a full device, and what never got a time.
 
     `late`, `missing` and `resent` count records, `dead_lettered` messages; latencies are in ms.
     """
@@ -27,6 +30,7 @@ class Summary:
     start_s: float
     devices: int
     generated: int
+    expected: int
     stored: int
     lost: int
     duplicated: int
@@ -76,6 +80,7 @@ def show(summary: Summary, console: Console, path: Path) -> None:
 
 _COUNTS = {
     "generated": "readings generated",
+    "expected": "of them to be stored; a scenario may have others refused",
     "stored": "stored, each exactly once",
     "lost": "lost",
     "duplicated": "duplicated",
