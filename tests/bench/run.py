@@ -23,7 +23,8 @@ from tests.bench.rig import Rig, Worker, rig
 
 LOADS = {1: (1000, 250_000), 6: (1000, 1_000_000), 30: (200, 1_500_000)}
 """Readings a message: devices, and readings in all."""
-BATCH = {"QYTET_INGEST__MARKS_MS": "100"}
+BATCH: dict[str, str] = {}
+"""Settings of the worker other than the defaults: none."""
 
 
 @dataclass(frozen=True)
