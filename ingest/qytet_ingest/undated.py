@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import psycopg
+from psycopg import errors
 from psycopg.types.json import Jsonb
 
+from qytet import log
 from qytet_contract import codes, records, topics
 from qytet_ingest.batch import Batch, DeadLetter
 from qytet_ingest.careful import INSERT_ROWS
@@ -16,19 +18,26 @@ from qytet_ingest.rows import gross_range
 
 __all__ = ["resolve", "store"]
 
+_log = log.get("ingest.undated")
+_CLOCKS_DIFFER_MS = 300_000  # the device's clock may be that much ahead of ours
+
 _STORE = """
 insert into store.undated (device_id, boot, seq, up_ms, m)
 select * from unnest(%(device)s::int[], %(boot)s::text[], %(seq)s::bigint[], %(up)s::bigint[], %(m)s::jsonb[])
+     as n(device_id, boot, seq, up_ms, m)
+where not exists (select from store.delivery y
+                  where y.device_id = n.device_id and y.boot = n.boot and y.received @> n.seq)
 on conflict (device_id, boot, seq) do nothing
 """
 _WAITING = """
-select seq, up_ms, m from store.undated where device_id = %(device)s and boot = %(boot)s order by seq for update
+select seq, up_ms, m, (extract(epoch from received_at) * 1000)::bigint from store.undated
+where device_id = %(device)s and boot = %(boot)s order by seq for update
 """
 _DONE = "delete from store.undated where device_id = %(device)s and boot = %(boot)s and seq = any(%(seqs)s)"
 
 
 def store(connection: psycopg.Connection[Any], batch: Batch) -> None:
-    """Keep the batch's records without time."""
+    """Keep the batch's records without time, unless the ledger has them: an earlier commit may have dated them."""
     if not batch.undated:
         return
     waiting = batch.undated
@@ -52,14 +61,16 @@ def resolve(connection: psycopg.Connection[Any], batch: Batch, registry: Registr
 def _resolve_boot(
     connection: psycopg.Connection[Any], batch: Batch, registry: Registry, boot: Boot, anchor_ms: int
 ) -> None:
-    """Records whose datastream was not valid at the instant found stay undated, and visible."""
+    """Records whose datastream was not valid at the instant found, or who were made after they came, stay undated."""
     device = registry.by_id.get(boot.device_id)
     if device is None:
         return
     key = {"device": boot.device_id, "boot": boot.boot}
     done = []
-    for seq, up_ms, m in connection.execute(_WAITING, key).fetchall():
-        if _dated(connection, batch, registry, device, (boot.boot, seq, up_ms, anchor_ms + up_ms, m)):
+    for seq, up_ms, m, received_ms in connection.execute(_WAITING, key).fetchall():
+        record = (boot.boot, seq, up_ms, anchor_ms + up_ms, m)
+        possible = records.TIME_FLOOR <= anchor_ms + up_ms < received_ms + _CLOCKS_DIFFER_MS
+        if possible and _dated(connection, batch, registry, device, record):
             done.append(seq)
     if done:
         connection.execute(_DONE, {**key, "seqs": done})
@@ -72,21 +83,32 @@ def _dated(
     device: Device,
     record: tuple[str, int, int, int, dict[str, float | None]],
 ) -> bool:
-    """Store one record at the instant found; what collides there becomes a dead letter."""
+    """Store one record at the instant found; what collides there becomes a dead letter.
+
+    False leaves it undated: no datastream was valid then, or PostgreSQL refuses a value.
+    """
     boot, seq, up_ms, t_ms, m = record
     streams = {key: device.stream_at(key, t_ms) for key in m}
-    if None in streams.values() or not records.TIME_FLOOR <= t_ms < records.TIME_CEILING:
+    if None in streams.values():
         return False
     chosen = [stream for stream in streams.values() if stream is not None]
-    values = list(m.values())
+    values = np.array(
+        list(m.values()), dtype=np.float64
+    )  # null becomes NaN, which INSERT_ROWS makes null again
     columns = {
         "time_us": [t_ms * 1000] * len(chosen),
-        "value": values,
+        "value": values.tolist(),
         "stream": chosen,
-        "quality": gross_range(np.array(chosen), np.array(values, dtype=np.float64), registry).tolist(),
+        "quality": gross_range(np.array(chosen), values, registry).tolist(),
         "time_quality": [codes.TIME_BACKDATED] * len(chosen),
     }
-    if len(connection.execute(INSERT_ROWS, columns).fetchall()) < len(chosen):
+    try:
+        with connection.transaction():  # a savepoint: what PostgreSQL refuses must not hold up the batch
+            stored = connection.execute(INSERT_ROWS, columns).fetchall()
+    except (errors.DataError, errors.IntegrityError) as error:
+        _log.warning("record stays undated", device=device.name, boot=boot, seq=seq, why=str(error))
+        return False
+    if len(stored) < len(chosen):
         topic = topics.topic(device.city, device.name, topics.OBS).encode()
         raw = json.dumps(records.obs(boot, seq, None, up_ms, "none", m), separators=(",", ":")).encode()
         detail = f"dated to {t_ms} ms, where another record holds this datastream and instant"
