@@ -70,7 +70,8 @@ class Checked:
         except UnicodeDecodeError:
             parsed = None
         if parsed is None or parsed[2] not in topics.FROM_DEVICE:
-            return Route("", None, "", reason=codes.BAD_TOPIC)
+            mine = self.registry.is_mine(name.decode(errors="replace"))
+            return Route("", None, "", reason=codes.BAD_TOPIC, ignored=not mine)
         city, claimed, kind, gateway, _ident = parsed
         device = self.registry.devices.get(claimed)
         if device is None:
@@ -79,7 +80,7 @@ class Checked:
                 None,
                 claimed,
                 reason=codes.UNKNOWN_DEVICE,
-                ignored=bool(self._city and city != self._city),
+                ignored=bool(self._city and city != self._city) or not self.registry.is_mine(claimed),
             )
         if not device.mine or (self._city and device.city != self._city):
             return Route(kind, device, claimed, ignored=True)
@@ -123,6 +124,18 @@ class Checked:
             return
         self._reject(batch, route, self._boot(batch, route, device, value["boot"]), value["seq"])
 
+    def _account_rows(self, batch: Batch, route: Route, device: Device, value: Any) -> None:
+        """The same for every record of a backfill that is refused as a whole."""
+        boot, rows = (value.get("boot"), value.get("r")) if isinstance(value, dict) else (None, None)
+        try:
+            records.check_boot(boot)
+        except ContractError:
+            return
+        if isinstance(rows, list):
+            known = self._boot(batch, route, device, str(boot))
+            for row in rows:
+                self._reject_row(batch, route, known, row)
+
     def _reject(self, batch: Batch, route: Route, boot: Boot, seq: int) -> None:
         boot.reply = route.reply
         boot.reject(seq)
@@ -142,7 +155,11 @@ class Checked:
 
     def _hist(self, batch: Batch, index: int, route: Route, device: Device, value: Any, now_ms: int) -> None:
         """Good rows are stored, bad ones make the message one dead letter that names them."""
-        wrong = dict(records.check_hist(value))
+        try:
+            wrong = dict(records.check_hist(value))
+        except ContractError:
+            self._account_rows(batch, route, device, value)
+            raise
         boot = self._boot(batch, route, device, value["boot"])
         boot.holds_from(value.get("lo", 1))
         for at, row in enumerate(value["r"]):
@@ -175,6 +192,7 @@ class Checked:
                 self._wait(batch, index, device, boot, row)
                 return
             t, quality = boot.anchor_ms + up, codes.TIME_BACKDATED
+            records.check_instant(t, "t minus up")
         if t > now_ms + self.ahead_ms:
             raise ContractError(codes.TIME_TOO_LATE, f"{t - now_ms} ms ahead of the server")
         if quality != codes.TIME_BACKDATED:

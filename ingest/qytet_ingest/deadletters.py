@@ -12,18 +12,19 @@ from qytet_ingest.batch import Batch
 from qytet_ingest.boots import Boots
 from qytet_ingest.checked import Checked
 from qytet_ingest.registry import Device, Registry
-from qytet_ingest.write import write
+from qytet_ingest.write import settle, write
 
 __all__ = ["Choice", "Outcome", "Replayer", "count_open"]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which letters: open ones (never replayed with success), narrowed by what is not None."""
+    """Which letters: open ones (never replayed with success), narrowed by what is not None, numbered above `after`."""
 
     ident: int | None = None
     device: str | None = None
     reason: str | None = None
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Replayer:
 
     def replay(self, choice: Choice, limit: int | None = None) -> Iterator[Outcome]:
         """Try the chosen letters in order of arrival, at most `limit`."""
-        after, left = 0, limit
+        after, left = choice.after, limit
         while left is None or left > 0:
             outcome = self._next(choice, after)
             if outcome is None:
@@ -108,20 +109,28 @@ class Replayer:
             yield outcome
 
     def _next(self, choice: Choice, after: int) -> Outcome | None:
-        with self._connection.transaction():
-            found = self._connection.execute(
-                _PAGE, {**_parameters(choice), "after": after, "limit": 1}
-            ).fetchone()
-            if found is None:
-                return None
-            outcome = self._try(*found)
-            self._note(outcome)
+        """Try one letter; if its transaction fails, the ledger's memory forgets it again."""
+        batch = Batch()
+        try:
+            with self._connection.transaction():
+                found = self._connection.execute(
+                    _PAGE, {**_parameters(choice), "after": after, "limit": 1}
+                ).fetchone()
+                if found is None:
+                    return None
+                outcome = self._try(batch, *found)
+                self._note(outcome)
+        except BaseException:
+            for boot in batch.boots:
+                boot.undo()
+            raise
+        settle(batch)
         return outcome
 
-    def _try(self, ident: int, topic: str, payload: bytes) -> Outcome:
+    def _try(self, batch: Batch, ident: int, topic: str, payload: bytes) -> Outcome:
         """Judge one letter again and store what can be stored."""
         name = topic.encode()
-        batch = Batch(messages=[(name, payload)])
+        batch.messages.append((name, payload))
         self._checked.take(batch, 0, self._checked.route(name), int(time.time() * 1000))
         still, batch.dead = batch.dead, []
         rows = write(self._connection, batch, self._registry)

@@ -49,7 +49,7 @@ class Decoder:
             batch.messages.append((name, payload))
             if route.kind == topics.OBS and self._obs(batch, index, route, payload, late, latest):
                 continue
-            if route.kind == topics.HIST and self._hist(batch, index, route, payload, latest):
+            if route.kind == topics.HIST and self._hist(batch, index, route, payload, late, latest):
                 continue
             self._checked.take(batch, index, route, now_ms)
 
@@ -101,7 +101,7 @@ class Decoder:
         batch.values += values.values()
         return True
 
-    def _hist(self, batch: Batch, index: int, route: Route, payload: bytes, latest: int) -> bool:
+    def _hist(self, batch: Batch, index: int, route: Route, payload: bytes, late: int, latest: int) -> bool:
         """Take a backfill; False if the checked path must look at it, and then nothing was taken."""
         device = route.device
         if device is None:
@@ -130,14 +130,16 @@ class Decoder:
         boot.reply = route.reply
         if hist.lo is not None and hist.lo > 1:
             boot.holds_from(hist.lo)
-        self._rows(batch, index, boot, hist, streams)
+        self._rows(batch, index, boot, hist, streams, late)
         return True
 
-    def _rows(self, batch: Batch, index: int, boot: Boot, hist: Hist, streams: list[list[int]]) -> None:
+    def _rows(
+        self, batch: Batch, index: int, boot: Boot, hist: Hist, streams: list[list[int]], late: int
+    ) -> None:
         for row, found in zip(hist.r, streams, strict=True):
             if not boot.receive(row.seq):
                 continue
-            boot.late += 1
+            boot.late += row.t < late
             boot.anchor_ms = row.t - row.up
             batch.record_message.append(index)
             batch.record_boot.append(boot)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from qytet import log
+from qytet.errors import SettingsError
 from qytet.settings import IngestSettings
 from qytet_contract import codes
 from qytet_ingest import notices_sql
@@ -30,7 +31,7 @@ from qytet_ingest.metrics import Metrics
 from qytet_ingest.registry import Device, Registry
 from qytet_ingest.rows import Rows
 from qytet_ingest.source import Chunk, Source
-from qytet_ingest.write import write
+from qytet_ingest.write import settle, write
 
 __all__ = ["Pipeline", "Stopped"]
 
@@ -41,6 +42,17 @@ _SECOND_TRIES = 100  # letters between two looks at what came in
 _LATEST_SHARE = 20  # the table of latest values takes at most a twentieth of the time
 _BACKOFF_S = (0.05, 5.0)
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """Index and count of `index/count`. Raises SettingsError for a part that does not exist: it would take nothing."""
+    index, count = map(int, text.split("/"))
+    if index >= count:
+        raise SettingsError(
+            f"[ingest] shard {text} does not exist.",
+            do=f"The parts of {count} are 0/{count} to {count - 1}/{count}.",
+        )
+    return index, count
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: we were asked to stop
@@ -56,16 +68,24 @@ class _Held:
     since: float = 0.0
 
 
+@dataclass(slots=True)
+class _SecondTry:
+    """Letters of a device whose reason may have gone, from the one beyond number `after` on."""
+
+    device: str
+    reason: str
+    after: int = 0
+
+
 class Pipeline:
     """Feed it chunks; `tick` does what is due by time; `drain` finishes."""
 
     def __init__(
         self, url: str, settings: IngestSettings, source: Source, metrics: Metrics, stopping: threading.Event
     ) -> None:
-        index, _, count = settings.shard.partition("/")
         self._url = url
         self._settings = settings
-        self._shard = (int(index), int(count))
+        self._shard = _shard(settings.shard)
         self._source = source
         self._metrics = metrics
         self._stopping = stopping
@@ -77,7 +97,7 @@ class Pipeline:
         self._held = _Held([])
         self._marks_due = self._latest_due = 0.0
         self._reload = False
-        self._second_tries: deque[tuple[str, str]] = deque(maxlen=100_000)
+        self._second_tries: deque[_SecondTry] = deque(maxlen=100_000)
         self.registry = self._with_database(lambda c: Registry.load(c, self._shard))
         self._with_database(lambda c: self._boots.load(c, self.registry))
         checked = Checked(
@@ -126,6 +146,8 @@ class Pipeline:
             self._with_database(self._hear)
         if self._second_tries:
             self._with_database(self._try_again)
+        if self._reload:
+            self._with_database(self._hear)
 
     def flush(self) -> None:
         """Commit the batch, then acknowledge it; waits for the database as long as it takes."""
@@ -135,6 +157,7 @@ class Pipeline:
             self._metrics.duplicates.inc(sum(boot.duplicates for boot in batch.boots))
             self._metrics.late.inc(sum(boot.late for boot in batch.boots))
             rows = self._with_database(lambda c: write(c, batch, self.registry))
+            settle(batch)
             self._count(batch, rows, time.monotonic() - began)
             self._latest.add(rows)
             self._marks.add(batch.boots)
@@ -180,11 +203,16 @@ class Pipeline:
         _log.info("birth names new datastreams", device=device.name, keys=keys)
 
         def register(connection: psycopg.Connection[Any]) -> None:
-            notices_sql.announce(connection, device.device_id, keys)
+            try:
+                notices_sql.announce(connection, device.device_id, keys)
+            except (
+                psycopg.IntegrityError
+            ) as error:  # somebody else registers it now, or a property is not migrated
+                _log.warning("datastreams not registered", device=device.name, keys=keys, why=str(error))
             self.registry.reload_device(connection, device)
 
         self._with_database(register)
-        self._second_tries.append((device.name, codes.UNKNOWN_DATASTREAM))
+        self._second_tries.append(_SecondTry(device.name, codes.UNKNOWN_DATASTREAM))
 
     def _hear(self, connection: psycopg.Connection[Any]) -> None:
         """Read the registry again if it changed."""
@@ -193,21 +221,35 @@ class Pipeline:
             self._reload = False
             before = self.registry
             self.registry = Registry.load(connection, self._shard, before)
-            adopted = self.registry.devices.keys() - before.devices.keys()
-            self._second_tries.extend((name, codes.UNKNOWN_DEVICE) for name in sorted(adopted))
+            self._second_tries.extend(
+                _SecondTry(name, codes.UNKNOWN_DEVICE)
+                for name in sorted(self.registry.devices.keys() - before.devices.keys())
+                if self._is_mine(self.registry.devices[name])
+            )
             self._decoder.use(self.registry)
             _log.info("registry read", devices=len(self.registry.devices))
 
     def _try_again(self, connection: psycopg.Connection[Any]) -> None:
         """Dead letters whose reason may have gone: a few at a time, as live readings come first."""
         self.flush()  # a letter may bear the number of a record in hand
-        name, reason = self._second_tries[0]
+        if (
+            self._reload
+        ):  # what an interrupted try registered was rolled back, and memory must not believe in it
+            self._hear(connection)
+        again = self._second_tries[0]
         replayer = Replayer(connection, self.registry, self._checked)
-        outcomes = list(replayer.replay(Choice(device=name, reason=reason), limit=_SECOND_TRIES))
+        choice = Choice(device=again.device, reason=again.reason, after=again.after)
+        outcomes = list(replayer.replay(choice, limit=_SECOND_TRIES))
         if outcomes:
-            _log.info("dead letters tried again", device=name, reason=reason, letters=len(outcomes))
-        if len(outcomes) < _SECOND_TRIES or not any(outcome.stored for outcome in outcomes):
+            again.after = outcomes[-1].ident
+            _log.info(
+                "dead letters tried again", device=again.device, reason=again.reason, letters=len(outcomes)
+            )
+        if len(outcomes) < _SECOND_TRIES:
             self._second_tries.popleft()
+
+    def _is_mine(self, device: Device) -> bool:
+        return device.mine and self._settings.city in ("", device.city)
 
     def _with_database(self, action: Callable[[psycopg.Connection[Any]], _T]) -> _T:
         """Do something with the database, as often as it takes until it is there. Raises Stopped."""
@@ -225,7 +267,14 @@ class Pipeline:
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(
-            self._url, autocommit=True, connect_timeout=10, application_name="qytet-ingest"
+            self._url,
+            autocommit=True,
+            connect_timeout=10,
+            application_name="qytet-ingest",
+            keepalives_idle=15,  # a host that vanishes without a word is noticed in half a minute, not in hours
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=30_000,
         )
         connection.execute("listen qytet_registry")
         self._reload = True  # changes made while we were away were not heard

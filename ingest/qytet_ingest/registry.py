@@ -70,14 +70,20 @@ class Device:
             self.end = min(self.end, newest.end)
 
 
+def in_shard(name: str, shard: tuple[int, int]) -> bool:
+    """Whether a device of that name belongs to the shard (index, count)."""
+    return zlib.crc32(name.encode()) % shard[1] == shard[0]
+
+
 class Registry:
     """A snapshot of devices by name and id.
 
     `limits` holds a row for each datastream id: fail_min, fail_max, suspect_min, suspect_max.
     """
 
-    def __init__(self, devices: dict[str, Device]) -> None:
+    def __init__(self, devices: dict[str, Device], shard: tuple[int, int] = (0, 1)) -> None:
         self.devices = devices
+        self._shard = shard
         self.by_id = {device.device_id: device for device in devices.values()}
         self.limits = np.full((1, 4), np.nan)
 
@@ -88,13 +94,18 @@ class Registry:
         """Read the registry; boots already in memory are kept."""
         devices = {}
         for device_id, name, city, gateway in connection.execute(_DEVICES).fetchall():
-            mine = zlib.crc32(name.encode()) % shard[1] == shard[0]
-            devices[name] = Device(device_id, name, city, gateway, mine)
+            devices[name] = Device(device_id, name, city, gateway, in_shard(name, shard))
             if before is not None and device_id in before.by_id:
                 devices[name].boots = before.by_id[device_id].boots
-        registry = cls(devices)
+        registry = cls(devices, shard)
+        if before is not None:
+            registry.limits = before.limits.copy()  # a batch in hand may name what is gone
         registry._take(connection.execute(_STREAMS, {"device": None}).fetchall())
         return registry
+
+    def is_mine(self, name: str) -> bool:
+        """Whether this worker speaks for a device of that name, known or not."""
+        return in_shard(name, self._shard)
 
     def reload_device(self, connection: psycopg.Connection[Any], device: Device) -> None:
         """Read one device's datastreams again."""

@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import psycopg
+
 from qytet import log
+from qytet.db.errors import DatabaseError
 from qytet.settings import Settings
 from qytet_contract import topics
 from qytet_ingest.metrics import Metrics
@@ -47,10 +50,11 @@ def run(settings: Settings, database_url: str, broker_url: str) -> None:
     metrics, stopping = Metrics(), threading.Event()
     source = source_for(settings, broker_url)
 
+    metrics.broker.set_function(lambda: source.connected)
+    metrics.held.set_function(lambda: source.held_bytes)
+    metrics.reconnects.set_function(lambda: source.reconnects)
+
     def ready() -> dict[str, bool]:
-        metrics.broker.set(source.connected)
-        metrics.held.set(source.held_bytes)
-        metrics.reconnects.set(source.reconnects)
         return {"broker": source.connected, "database": _value(metrics)}
 
     with (
@@ -61,6 +65,12 @@ def run(settings: Settings, database_url: str, broker_url: str) -> None:
             pipeline = Pipeline(database_url, settings.ingest, source, metrics, stopping)
         except Stopped:
             return
+        except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable) as error:
+            raise DatabaseError(
+                "The database lacks the platform's tables.",
+                why=str(error).splitlines()[0],
+                do="Run `qytet db migrate`.",
+            ) from error
         source.start()
         _work(pipeline, source, stopping)
     _log.info("stopped")

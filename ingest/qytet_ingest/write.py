@@ -19,7 +19,7 @@ from qytet_ingest.rangeset import multirange, ranges
 from qytet_ingest.registry import Registry
 from qytet_ingest.rows import COPY_ROWS, Rows, build, copy_bytes
 
-__all__ = ["write"]
+__all__ = ["settle", "write"]
 
 _LEDGER = """
 insert into store.delivery as d (device_id, boot, received, rejected, dropped, duplicates, late, anchor_ms)
@@ -39,7 +39,7 @@ on conflict (device_id, boot) do update set
 
 
 def write(connection: psycopg.Connection[Any], batch: Batch, registry: Registry) -> Rows:
-    """Commit a batch; returns the readings that are stored now.
+    """Commit a batch; returns the readings that are stored now. `settle` it when its transaction is committed.
 
     Raises psycopg.OperationalError or InterfaceError if the database is not there: then nothing or
     everything was committed, and calling again is right in both cases.
@@ -57,10 +57,14 @@ def write(connection: psycopg.Connection[Any], batch: Batch, registry: Registry)
     except BaseException:
         batch.dead[:] = dead
         raise
+    return rows
+
+
+def settle(batch: Batch) -> None:
+    """The batch is committed: its boots have nothing fresh any more."""
     for boot in batch.boots:
         boot.undated = boot.undated and boot.anchor_ms is None
         boot.settle()
-    return rows
 
 
 def _copy(connection: psycopg.Connection[Any], rows: Rows) -> None:
