@@ -6,6 +6,7 @@ import typer
 
 from qytet import settings
 from qytet.db.where import database_url
+from qytet.embedded.where import embedded_broker_url
 from qytet.errors import SettingsError
 from qytet_ingest import service
 
@@ -31,11 +32,11 @@ def run(
     known = settings.load()
     ingest = known.ingest.model_copy(update={k: v for k, v in (("city", city), ("shard", shard)) if v})
     known = known.model_copy(update={"ingest": type(ingest).model_validate(ingest.model_dump())})
-    broker_url = known.broker.url.get_secret_value()
+    broker_url = known.broker.url.get_secret_value() or embedded_broker_url(known.data_dir / "nats", "ingest")
     if not broker_url:
         raise SettingsError(
             "There is no broker to receive from.",
-            why="[broker] url is empty.",
+            why="[broker] url is empty, and no embedded broker runs.",
             do="Set [broker] url (or QYTET_BROKER__URL), or run everything with `qytet demo`.",
         )
     service.run(known, database_url(), broker_url)

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from qytet import settings
+from qytet.embedded.where import embedded_broker_url
 from qytet.errors import InputError
 from qytet_simulators.city.fleet import CITIES, Fleet, load_fleet
 from qytet_simulators.device.address import Address
@@ -38,7 +39,9 @@ _CITY = typer.Option(list(CITIES), "--city", help="Which cities; repeat it for s
 _DEVICES = typer.Option(None, min=1, help="Scale the fleet to so many devices.")
 _FOLDER = typer.Option(None, exists=True, file_okay=False, help="Folder of CITY.toml files of your own.")
 _JSON = typer.Option(False, "--json", help="Machine-readable output.")
-_BROKER = typer.Option("", help="mqtt://user:password@host:port; default: the setting [broker] url.")
+_BROKER = typer.Option(
+    "", help="mqtt://user:password@host:port; default: [broker] url, else the embedded one."
+)
 _CA = typer.Option(None, help="CA that signed the broker's certificate (mqtts).")
 _RUN = typer.Option("", help="Name that boot ids are made from; default: a new one each time.")
 
@@ -266,12 +269,14 @@ def _start_ms(start: datetime | None, speed: float, duration: float | None) -> i
 
 
 def _address(broker: str, ca_file: Path | None) -> Address:
-    known = settings.load().broker
-    url = broker or known.url.get_secret_value()
+    everything = settings.load()
+    known = everything.broker
+    embedded = everything.data_dir / "nats"
+    url = broker or known.url.get_secret_value() or embedded_broker_url(embedded, "simulator")
     if not url:
         raise InputError(
             "No broker is known.",
-            why="Neither --broker nor the setting [broker] url says where it is.",
+            why="Neither --broker nor the setting [broker] url says where it is, and no embedded one runs.",
             do="Give --broker mqtt://user:password@host:port, or start everything with `make demo`.",
         )
     return Address.parse(url, ca_file or known.ca_file)

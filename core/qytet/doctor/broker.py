@@ -1,19 +1,16 @@
 """Checks of the broker: reachable, login, certificate, and whether ingest's user may hear and say what it must."""
 
-import json
 import secrets
 import socket
 import ssl
-from pathlib import Path
-from urllib.parse import quote
 
 from qytet.doctor.context import Context
 from qytet.doctor.finding import Finding, ok, problem, warning
 from qytet.doctor.mqtt import ClosedError, Link, RefusedError, Target, parse_url
-from qytet.embedded.ports import LOOPBACK, is_free
+from qytet.embedded.where import embedded_broker_url
 from qytet_contract import topics
 
-__all__ = ["broker", "embedded_broker_url"]
+__all__ = ["broker"]
 
 _LIMIT = 4.0  # s for each answer
 
@@ -21,7 +18,7 @@ _LIMIT = 4.0  # s for each answer
 def broker(context: Context) -> list[Finding]:
     """Log in as ingest does, subscribe to what it subscribes to, and hear a probe of one's own."""
     settings = context.settings.broker
-    url = settings.url.get_secret_value() or embedded_broker_url(context.settings.data_dir / "nats")
+    url = settings.url.get_secret_value() or embedded_broker_url(context.settings.data_dir / "nats", "ingest")
     if not url:
         return [
             warning(
@@ -45,16 +42,6 @@ def broker(context: Context) -> list[Finding]:
             return [Finding(ok("").state, said, name="login"), *_safety(target), *_rights(link)]
     except (OSError, ssl.SSLError) as error:
         return [_unreachable(error, target)]
-
-
-def embedded_broker_url(folder: Path) -> str:
-    """The embedded broker's URL for ingest, with its password; empty if it does not run."""
-    try:
-        port = int((folder / "port").read_text(encoding="ascii"))
-        password = json.loads((folder / "users.json").read_text(encoding="utf-8"))["ingest"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return "" if is_free(port) else f"mqtt://ingest:{quote(str(password), safe='')}@{LOOPBACK}:{port}"
 
 
 def _rights(link: Link) -> list[Finding]:

@@ -24,6 +24,7 @@ from rich.progress import (
 from rich.text import Text
 
 from qytet import settings
+from qytet.embedded.where import embedded_broker_url
 from qytet.errors import InputError
 from qytet_simulators.device import Address
 from qytet_simulators.replay import account, describe, mapping
@@ -46,7 +47,7 @@ def replay(
     name: str = typer.Argument("", metavar="MAPPING", help="A mapping file, or the name of one of --list."),
     data: Path | None = typer.Option(None, envvar="QYTET_DATA", help="Folder that holds the recordings."),
     broker: str = typer.Option(
-        "", help="mqtt://user:password@host:port. Default: `broker.url` of the settings."
+        "", help="mqtt://user:password@host:port. Default: `broker.url`, else the embedded one."
     ),
     ca_file: Path | None = typer.Option(None, help="CA that signed the broker's certificate (mqtts)."),
     start: str = typer.Option(
@@ -136,12 +137,14 @@ def _data(data: Path | None) -> Path:
 
 
 def _address(broker: str, ca_file: Path | None) -> Address:
-    ours = settings.load().broker
-    url = broker or ours.url.get_secret_value()
+    everything = settings.load()
+    ours = everything.broker
+    embedded = everything.data_dir / "nats"
+    url = broker or ours.url.get_secret_value() or embedded_broker_url(embedded, "simulator")
     if not url:
         raise InputError(
             "No broker was given.",
-            why="Neither --broker nor `broker.url` of the settings says where it is.",
+            why="Neither --broker nor `broker.url` of the settings says where it is, and no embedded one runs.",
             do="Give --broker mqtt://user:password@127.0.0.1:PORT.",
         )
     return Address.parse(url, ca_file or ours.ca_file)
