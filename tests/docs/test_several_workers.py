@@ -1,0 +1,78 @@
+"""Running several workers as the page says: by hash, and while their number changes."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qytet.db import registry
+from qytet.db.migrate import connect, migrate
+from qytet.embedded import EmbeddedNats
+from qytet_simulators.device.load import Load
+from tests.docs.markdown import ROOT
+from tests.flow.compare import compare_load
+from tests.flow.workers import Worker
+
+LOAD = Load(6000, devices=20, readings=3, run="several", prefix="several")
+UNKNOWN = Load(1, devices=1, readings=1, run="nobody", prefix="nobody")
+SHARDS = [
+    {"QYTET_INGEST__SHARD": f"{number}/2", "QYTET_INGEST__CLIENT_ID": f"qytet-ingest-{number}"}
+    for number in (0, 1)
+]
+
+
+def sender(load: Load, url: str, *, marks: bool) -> "subprocess.Popen[bytes]":
+    """The load as a process of its own, that ends when all is marked."""
+    given: dict[str, Any] = {
+        name: getattr(load, name) for name in ("records", "devices", "readings", "run", "start_ms")
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "tests.flow.sender",
+        json.dumps(given | {"rate": 500.0, "marks": marks, "url": url}),
+    ]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
+
+
+def await_letter(workers: list[Worker]) -> None:
+    """Wait until one of the workers has committed a dead letter."""
+    deadline = time.monotonic() + 10
+    while not any(worker.metric("dead_letters_total") for worker in workers):
+        assert time.monotonic() < deadline, "no dead letter"
+        time.sleep(0.05)
+
+
+@pytest.mark.servers
+def test_changing_the_number_of_workers_loses_and_doubles_nothing(
+    private_nats: EmbeddedNats, postgres_url: str, tmp_path: Path
+) -> None:
+    """The steps of the page under load: all is stored once and marked; an unknown device has one letter."""
+    with connect(postgres_url) as connection:
+        migrate(connection)
+        registry.register(connection, registry.parse(LOAD.description()))
+        broker = private_nats.url("ingest")
+        with Worker(postgres_url, broker, tmp_path) as old:
+            load = sender(LOAD, private_nats.url("simulator"), marks=True)
+            for shard in SHARDS:
+                with Worker(postgres_url, broker, tmp_path, shard):
+                    pass  # ready, so its session is there; then it stops
+            assert load.poll() is None, "the load ended before the workers were changed"
+            old.stop()
+            with (
+                Worker(postgres_url, broker, tmp_path, SHARDS[0]) as first,
+                Worker(postgres_url, broker, tmp_path, SHARDS[1]) as second,
+            ):
+                output, _ = load.communicate(timeout=90)
+                assert json.loads(output)["unmarked"] == 0
+                lonely = sender(UNKNOWN, private_nats.url("simulator"), marks=False)
+                assert json.loads(lonely.communicate(timeout=60)[0])["acked"] == 1
+                await_letter([first, second])
+        difference = compare_load(connection, LOAD)
+        letters = connection.execute("select reason, seen from qytet.dead_letter").fetchall()
+    assert (difference.generated, difference.lost, difference.duplicated) == (18_000, 0, 0)
+    assert letters == [("unknown_device", 1)]
