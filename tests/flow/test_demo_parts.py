@@ -61,6 +61,24 @@ def test_a_prober_takes_fresh_whole_records_and_counts_until_they_are_visible(tm
     assert 500 <= float(prober.latencies.summary()["max"] or 0) < 5000
 
 
+def test_a_prober_that_came_in_the_middle_of_a_line_waits_for_its_end(tmp_path: Path) -> None:
+    """A line that is half written when the prober looks is read when it is whole, and its failure would be told."""
+    oracle, line = tmp_path / "oracle.jsonl", _line("split", round(time.time() * 1000))
+    oracle.write_bytes(_line("old", 0) + line[:30])
+    prober = probe.Prober(oracle, free_port(), lambda _link, _record: True, seed=1, ask_s=0.01)
+    with prober.running(), oracle.open("ab", buffering=0) as file:
+        time.sleep(0.1)
+        file.write(line[30:])
+        _until(lambda: prober.latencies.summary()["count"] == 1)
+    assert prober.failure is None
+    broken = probe.Prober(oracle, free_port(), lambda _link, _record: True, seed=1, ask_s=0.01)
+    with broken.running(), oracle.open("ab", buffering=0) as file:
+        time.sleep(0.1)
+        file.write(b"no json\n")
+        time.sleep(0.1)
+    assert isinstance(broken.failure, ValueError)
+
+
 def test_figures_survive_half_a_line_and_keep_the_file_bounded(tmp_path: Path) -> None:
     """The newest whole line counts; a file beyond its limit begins anew while its writer appends."""
     stats = tmp_path / "stats.jsonl"

@@ -82,4 +82,9 @@ def _problems(options: Options, last: dict[str, Any], verdict: Verdict) -> list[
 
 def _unseen(lived: Lived) -> list[str]:
     unseen = lived.visible.unseen + lived.latest.unseen
-    return [f"{unseen:,} readings were not visible in the API within 30 s."] if unseen else []
+    found = [f"{unseen:,} readings were not visible in the API within 30 s."] if unseen else []
+    return found + [
+        f"A prober failed, so its latencies are not of the whole run: {prober.failure!r}"
+        for prober in (lived.visible, lived.latest)
+        if prober.failure is not None
+    ]

@@ -14,9 +14,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 from qytet.embedded.ports import LOOPBACK
@@ -25,6 +26,7 @@ __all__ = ["Latencies", "Prober", "latest_visible", "observation_visible"]
 
 _LOOK_S = 0.005  # s between two looks at the oracle, which offers no event
 _GIVE_UP_S = 30.0  # s; a reading that takes longer is counted as that
+_LONGEST_LINE = 65_536  # bytes
 _KEPT = 20_000  # newest latencies that the percentiles are of
 _RECENT = 20  # devices that are not asked for again yet
 
@@ -68,17 +70,19 @@ class Prober:
         self._luck = random.Random(seed)  # noqa: S311  which records are asked for is no secret
         self._recent: deque[str] = deque(maxlen=_RECENT)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="demo-prober", daemon=True)
+        self.failure: BaseException | None = None
+        """Why the prober ended before its time, if it did: then its figures are not of the whole run."""
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Measure while the block runs; what is under way at its end is not counted."""
-        self._thread.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            self._thread.join(timeout=10)
+        with ThreadPoolExecutor(1, thread_name_prefix="demo-prober") as thread:
+            work = thread.submit(self._work)
+            try:
+                yield
+            finally:
+                self._stop.set()
+                self.failure = work.exception()
 
     def _work(self) -> None:
         link = http.client.HTTPConnection(LOOPBACK, self._port, timeout=10)
@@ -161,14 +165,22 @@ def _appended(path: Path, stop: threading.Event) -> Iterator[Iterator[list[bytes
     with path.open("rb") as file:
 
         def bursts() -> Iterator[list[bytes]]:
-            file.seek(0, 2)
+            _seek_after_whole_lines(file)
             while not stop.is_set():
                 lines = file.readlines()
                 if lines and not lines[-1].endswith(b"\n"):
                     file.seek(-len(lines.pop()), 1)
                 if lines:
                     yield lines
-                    file.seek(0, 2)
+                    _seek_after_whole_lines(file)
                 stop.wait(_LOOK_S)
 
         yield bursts()
+
+
+def _seek_after_whole_lines(file: BinaryIO) -> None:
+    """Go behind the last line break: a line that is being written is read when it is whole."""
+    end = file.seek(0, 2)
+    start = max(0, end - _LONGEST_LINE)
+    file.seek(start)
+    file.seek(start + file.read(end - start).rfind(b"\n") + 1)
