@@ -55,10 +55,14 @@ class Rig:
 @contextmanager
 def rig() -> Iterator[Rig]:
     """Start everything, migrate, and end everything."""
-    with TimescaleServer(SETTINGS) as server, MosquittoServer() as broker, fresh_database(server) as url:
-        with connect(url) as connection:
-            migrate(connection)
-            yield Rig(url, broker, connection)
+    with (
+        TimescaleServer(SETTINGS) as server,
+        MosquittoServer() as broker,
+        fresh_database(server) as url,
+        connect(url) as connection,
+    ):
+        migrate(connection)
+        yield Rig(url, broker, connection)
 
 
 @dataclass
