@@ -40,7 +40,7 @@ def test_any_cut_gives_the_same_messages(messages, data):
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_packets_or_refused(noise):
-    """Whatever comes, it is split, waited for, or refused with FrameError: nothing is raised beside, nothing read twice."""
+    """It is split, waited for, or refused with FrameError: nothing else is raised, nothing read twice."""
     topics, payloads, tokens = [], [], []
     try:
         used, _ = mqtt.frames(noise, topics, payloads, tokens)

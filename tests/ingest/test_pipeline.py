@@ -16,6 +16,12 @@ from qytet_ingest.pipeline import Pipeline, Stopped
 from tests.ingest.memory_source import MemorySource
 from tests.ingest.rig import BOOT, NOW, Rig, obs, register
 
+RESTORE = """
+insert into store.property
+select 'message_loss_ratio', domain, '%', 0, 100, 0, 20, agg, sampling, core, sdm, cf_name, reference
+from store.property limit 1
+"""
+
 
 class Clock:
     """Time that passes when the test says so."""
@@ -141,7 +147,7 @@ def renamed(admin_url, url):
 
 
 def test_an_absent_database_means_waiting(world, own_url, postgres_server):
-    """Nothing is acknowledged while the database is away; when it comes back everything is stored, once, and acknowledged."""
+    """Nothing is acknowledged while the database is away; when it is back, all is stored once and acknowledged."""
     with connect(own_url) as db:
         name = register(db)
     pipeline, source = world(own_url)
@@ -179,7 +185,7 @@ def test_stopping_while_the_database_is_away_acknowledges_nothing(world, own_url
 
 
 def test_the_registry_is_read_again_when_it_changes(world):
-    """A device that is registered while the worker runs is known with the next look, and what it said before is stored."""
+    """A device that is registered while the worker runs is known at the next look; what it said before is stored."""
     pipeline, source = world(latest_ms=50)
     name = f"{world.rig.device}-new"
     topic = f"qytet/v1/tirana/{name}/obs".encode()
@@ -220,7 +226,7 @@ def test_letters_that_cannot_be_stored_do_not_hide_those_that_can(world):
 
 
 def test_a_second_try_that_is_interrupted_is_not_believed(world, monkeypatch):
-    """The connection breaks while a letter is replayed: the next try stores it, instead of taking it for a duplicate."""
+    """The connection breaks while a letter is replayed: the next try stores it and sees no duplicate."""
     pipeline, source = world()
     name = f"{world.rig.device}-late"
     topic = f"qytet/v1/tirana/{name}/obs".encode()
@@ -270,10 +276,7 @@ def test_a_birth_beyond_the_migrated_catalogue_does_not_stop_the_worker(world):
         assert source.acknowledged == [1, 2]
         assert world.rig.values() == [("pm2_5", 1, 1.0)]
     finally:
-        world.db.execute(
-            "insert into store.property select 'message_loss_ratio', domain, '%', 0, 100, 0, 20, agg, sampling, core, sdm, "
-            "cf_name, reference from store.property limit 1"
-        )
+        world.db.execute(RESTORE)
 
 
 def test_a_shard_that_does_not_exist_is_refused(world):
