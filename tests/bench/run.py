@@ -1,12 +1,13 @@
 """`make bench`: end to end from many devices to the commit, beside the database's own COPY, in one run.
 
-    python -m tests.bench.run [--readings N] [--rows N] [--json FILE]
+    python -m tests.bench.run [--scale PART] [--rows N] [--json FILE]
 
 Everything shares this machine's processors: publisher, Mosquitto, ingest and TimescaleDB.
 """
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -23,23 +24,22 @@ from tests.bench.rig import Rig, Worker, rig
 
 LOADS = {1: (1000, 250_000), 6: (1000, 1_000_000), 30: (200, 1_500_000)}
 """Readings a message: devices, and readings in all."""
-BATCH: dict[str, str] = {}
-"""Settings of the worker other than the defaults: none."""
+BYTES_A_ROW = 110
+"""On disk, with its index entry and a part of the WAL."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One end-to-end figure; `ratio` to COPY in the same run."""
+    """One end-to-end figure: readings stored, their rate, the worker's CPU time a reading and its peak memory."""
 
     readings_a_message: int
     readings: int
     readings_per_s: float
-    ratio: float
     worker_cpu_us: float
     worker_memory_mb: float
 
 
-def end_to_end(rig: Rig, log: Path, per_message: int, scale: float, limit: float) -> Measured:
+def end_to_end(rig: Rig, log: Path, per_message: int, scale: float) -> Measured:
     """Publish a load as fast as it goes, until every record is marked stored; the clock runs from the first packet."""
     devices, readings = LOADS[per_message]
     records = max(devices, int(readings * scale) // per_message)
@@ -52,7 +52,7 @@ def end_to_end(rig: Rig, log: Path, per_message: int, scale: float, limit: float
         assert load.stdout is not None
         rig.register(json.loads(load.stdout.readline()))
         before = rig.count()
-        with Worker.run(rig, BATCH, log) as worker:
+        with Worker.run(rig, {}, log) as worker:
             cpu, peak = worker.cpu_seconds(), Peak(worker)
             load.stdin.write(b"go\n")
             load.stdin.flush()
@@ -64,7 +64,7 @@ def end_to_end(rig: Rig, log: Path, per_message: int, scale: float, limit: float
             f"{result['readings']} readings sent, {stored} stored, {result['unmarked']} records unmarked"
         )
     rate = stored / result["marked_s"]
-    return Measured(per_message, stored, rate, rate / limit, cpu / stored * 1e6, memory)
+    return Measured(per_message, stored, rate, cpu / stored * 1e6, memory)
 
 
 class Peak:
@@ -86,21 +86,26 @@ class Peak:
         return self._peak
 
 
-def measure(rig: Rig, log: Path, scale: float) -> dict[str, Any]:
-    """COPY, end to end thrice, COPY again; ratios to the mean of both COPYs."""
+def measure(rig: Rig, log: Path, scale: float, age_days: int) -> dict[str, Any]:
+    """COPY, end to end at each size of message, COPY again; ratios are to the mean of both COPYs.
+
+    The COPYs' readings are dated `age_days` ago, so that those of two measurements do not meet.
+    """
     streams = _copy_streams(rig)
-    now_ms = int(time.time() * 1000)
+    then_ms = int(time.time() * 1000) - age_days * 86_400_000
     size = int(1_000_000 * scale)
-    first = copy_rate(rig.connection, streams, size, now_ms - 40 * 86_400_000)
-    print(f"  COPY, binary, one stream                 {first:10,.0f} readings/s", flush=True)
+    copies = [copy_rate(rig.connection, streams, size, then_ms)]
+    print(f"  COPY, binary, one stream            {copies[0]:10,.0f} readings/s", flush=True)
     measured = []
     for per_message in LOADS:
-        measured.append(end_to_end(rig, log, per_message, scale, first))
+        measured.append(end_to_end(rig, log, per_message, scale))
         _say(measured[-1])
-    second = copy_rate(rig.connection, streams, size, now_ms - 20 * 86_400_000)
-    print(f"  COPY again                               {second:10,.0f} readings/s", flush=True)
-    limit = statistics.mean((first, second))
+    copies.append(copy_rate(rig.connection, streams, size, then_ms + 43_200_000))
+    print(f"  COPY again                          {copies[1]:10,.0f} readings/s", flush=True)
+    limit = statistics.mean(copies)
     found = {one.readings_a_message: {**asdict(one), "ratio": one.readings_per_s / limit} for one in measured}
+    ratios = ", ".join(f"{one['ratio']:.2f} at {size}" for size, one in found.items())
+    print(f"  end to end as a part of COPY (mean of both): {ratios} readings a message", flush=True)
     return {"copy_readings_per_s": limit, "end_to_end": found}
 
 
@@ -114,8 +119,8 @@ def _copy_streams(rig: Rig) -> list[int]:
 
 def _say(one: Measured) -> None:
     print(
-        f"  end to end, {one.readings_a_message:2} readings a message        {one.readings_per_s:10,.0f} readings/s"
-        f"   {one.ratio:5.2f} of COPY   worker {one.worker_cpu_us:.1f} us a reading, {one.worker_memory_mb:.0f} MB",
+        f"  end to end, {one.readings_a_message:2} readings a message   {one.readings_per_s:10,.0f} readings/s"
+        f"   (worker: {one.worker_cpu_us:.1f} us a reading, at most {one.worker_memory_mb:.0f} MB)",
         flush=True,
     )
 
@@ -124,35 +129,47 @@ def main() -> int:
     """Measure on a small table, and on a large one if --rows asks for it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="part of the usual number of readings")
-    parser.add_argument("--rows", type=int, default=0, help="load so many rows first, and measure again")
+    parser.add_argument(
+        "--rows", type=int, default=100_000_000, help="load so many rows, then measure again; 0: do not"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     with rig() as servers, tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "worker.log"
         found: dict[str, Any] = {"rows_before": 0}
         print("On an empty table (about a million readings a figure):", flush=True)
-        found["small"] = measure(servers, log, options.scale)
+        found["small"] = measure(servers, log, options.scale, age_days=40)
         rate = found["small"]["end_to_end"][6]["readings_per_s"] / 10
         found["latency_ms"] = latencies(servers, log, rate)
         print(f"  publish to commit at a tenth of the load: {_percentiles(found['latency_ms'])}", flush=True)
         if options.rows:
             found |= large(servers, log, options)
+            print(_compared(found), flush=True)
     if options.json:
         options.json.write_text(json.dumps(found, indent=2))
     return 0
 
 
 def large(servers: Rig, log: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """The same on a table that holds `--rows` rows already."""
-    print(f"Loading {options.rows / 1e6:.0f} million rows …", flush=True)
+    """The same on a table that holds `--rows` rows already, or as many as the disk has room for."""
+    rows = min(options.rows, int(shutil.disk_usage(tempfile.gettempdir()).free * 0.6 / BYTES_A_ROW))
+    if rows < options.rows:
+        print(f"The disk has room for {rows / 1e6:.0f} million rows only.", flush=True)
+    print(f"Loading {rows / 1e6:.0f} million rows …", flush=True)
     began = time.monotonic()
-    fill(servers.connection, _copy_streams(servers), options.rows, int(time.time() * 1000) - 50 * 86_400_000)
+    fill(servers.connection, _copy_streams(servers), rows, int(time.time() * 1000) - 50 * 86_400_000)
     print(
         f"  took {time.monotonic() - began:.0f} s; the table holds {servers.count() / 1e6:.0f} million",
         flush=True,
     )
-    found = measure(servers, log, options.scale)
-    return {"rows_before": options.rows, "large": found}
+    return {"rows_before": rows, "large": measure(servers, log, options.scale, age_days=30)}
+
+
+def _compared(found: dict[str, Any]) -> str:
+    """The large table's rates as a part of the small one's."""
+    small, big = found["small"]["end_to_end"], found["large"]["end_to_end"]
+    parts = (f"{big[n]['readings_per_s'] / small[n]['readings_per_s']:.2f} at {n}" for n in small)
+    return f"Large table as a part of the small one: {', '.join(parts)} readings a message"
 
 
 def _percentiles(found: dict[str, float]) -> str:
