@@ -20,7 +20,7 @@ _ONE = _FIELDS + " where y.device_id = %(device)s and y.boot = %(boot)s"
 
 
 class Boots:
-    """Finds a boot in memory or in the database. At most `limit` are kept."""
+    """Finds a boot in memory or in the database. At most `limit` are kept, or four a device if that is more."""
 
     def __init__(self, limit: int = 100_000) -> None:
         self._limit = limit
@@ -63,6 +63,9 @@ class Boots:
                 if not device.boots[name].touched:
                     del device.boots[name]
             self._count += len(device.boots)
+        self._limit = max(
+            self._limit, 2 * self._count
+        )  # more devices than expected: do not look at all each time
 
 
 def _boot(row: tuple[Any, ...]) -> Boot:
