@@ -39,20 +39,23 @@ class Clock:
 @pytest.fixture
 def world(plain_url, monkeypatch):
     """Makes pipelines on a database with a device of this test's own, under a clock of the test's own."""
-    clock, opened = Clock(), []
+    clock, opened, events = Clock(), [], []
     monkeypatch.setattr(module, "time", clock)
     with connect(plain_url) as db:
         rig = Rig(db, register(db))
 
         def make(url=plain_url, stopping=None, **settings):
-            source = MemorySource()
+            source, stopping = MemorySource(), stopping or threading.Event()
+            events.append(stopping)
             known = IngestSettings(**{"batch_ms": 100, "marks_ms": 250, **settings})
-            made = Pipeline(url, known, source, Metrics(), stopping or threading.Event())
+            made = Pipeline(url, known, source, Metrics(), stopping)
             opened.append(made)
             return made, source
 
         make.rig, make.clock, make.db = rig, clock, db
         yield make
+    for event in events:  # a test that failed may have left a thread waiting for its database
+        event.set()
     for one in opened:
         one.close()
 
@@ -154,7 +157,9 @@ def test_an_absent_database_means_waiting(world, own_url, postgres_server):
     topic = f"qytet/v1/tirana/{name}/obs".encode()
     messages = [(topic, obs(seq, NOW + seq, {"pm2_5": 1.0})) for seq in range(1, 501)]
     with renamed(postgres_server.admin_url, own_url):
-        flushing = threading.Thread(target=lambda: (pipeline.feed(source.put(*messages)), pipeline.flush()))
+        flushing = threading.Thread(
+            target=lambda: (pipeline.feed(source.put(*messages)), pipeline.flush()), daemon=True
+        )
         flushing.start()
         flushing.join(1.0)
         assert flushing.is_alive()
