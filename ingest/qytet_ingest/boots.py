@@ -53,6 +53,12 @@ class Boots:
         self._count += 1
         return device.boots[boot]
 
+    def refresh(self, connection: psycopg.Connection[Any], boot: Boot) -> None:
+        """Take over what the ledger has and memory lacks: another worker, or a replay, stored it."""
+        row = connection.execute(_ONE, {"device": boot.device_id, "boot": boot.boot}).fetchone()
+        if row is not None:
+            boot.learn(*map(_set, row[2:5]))
+
     def _forget(self, registry: Registry) -> None:
         """Keep each device's two newest boots; one that a batch is using stays."""
         self._complete = False

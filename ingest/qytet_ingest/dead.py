@@ -35,7 +35,9 @@ def write_dead(connection: psycopg.Connection[Any], letters: list[DeadLetter]) -
     for letter in letters:
         key = digest(letter.topic, letter.payload)
         unique[key] = (letter, unique[key][1] + 1 if key in unique else 1)
-    found = list(unique.items())  # as they came, which is how they will be replayed; each comes to one worker only
+    found = list(
+        unique.items()
+    )  # as they came, which is how they will be replayed; each comes to one worker only
     columns = {
         "digest": [key for key, _ in found],
         "seen": [seen for _, (_, seen) in found],

@@ -50,6 +50,18 @@ class Boot:
         self.fresh.append(seq)
         return True
 
+    def learn(self, received: RangeSet, rejected: RangeSet, dropped: RangeSet) -> None:
+        """Take over what is committed, by whomever."""
+        self.received = self.received.union(received)
+        self.rejected = self.rejected.union(rejected)
+        self.dropped = self.dropped.union(dropped)
+        self.next = self.received.end
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether something below the highest number has not come, as far as memory knows."""
+        return self.mark() < self.next - 1
+
     def reject(self, seq: int) -> None:
         """Account for a record that becomes a dead letter."""
         if self.rejected.add(seq):

@@ -10,6 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -156,8 +157,10 @@ class Pipeline:
             began = time.monotonic()
             self._metrics.duplicates.inc(sum(boot.duplicates for boot in batch.boots))
             self._metrics.late.inc(sum(boot.late for boot in batch.boots))
+            asked_again = [boot for boot in batch.boots if boot.duplicates]
             rows = self._with_database(lambda c: write(c, batch, self.registry))
             settle(batch)
+            self._doubt(asked_again)
             self._count(batch, rows, time.monotonic() - began)
             self._latest.add(rows)
             self._marks.add(batch.boots)
@@ -189,6 +192,15 @@ class Pipeline:
             metrics.lag.observe(max(0.0, time.time() - min(batch.record_time) / 1000))
         for reason, number in Counter(letter.reason for letter in batch.dead).items():
             metrics.dead.labels(reason).inc(number)
+
+    def _doubt(self, boots: list[Boot]) -> None:
+        """A device that resends what we have, above a gap that it does not fill, knows more than we do: look it up.
+
+        The gap was stored by another worker after we read the ledger; without this its mark would never move.
+        """
+        for boot in boots:
+            if boot.has_gap:
+                self._with_database(partial(self._boots.refresh, boot=boot))
 
     def _send_marks(self) -> None:
         messages = self._marks.messages()

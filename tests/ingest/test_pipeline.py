@@ -288,3 +288,20 @@ def test_a_shard_that_does_not_exist_is_refused(world):
     """Part 2 of 2 would take nothing and acknowledge everything: an error instead."""
     with pytest.raises(SettingsError, match="2/2 does not exist"):
         world(shard="2/2")
+
+
+def test_what_another_worker_stored_moves_the_mark(world):
+    """A gap in memory that another worker filled in the ledger is looked up once its device resends above it."""
+    pipeline, source = world()
+    pipeline.feed(source.put(*live(world.rig, 1)))
+    pipeline.flush()
+    world.db.execute(
+        "update store.delivery set received = received + '{[2,4)}'::int8multirange where boot = %s", (BOOT,)
+    )
+    boot = pipeline.registry.devices[world.rig.device].boots[BOOT]
+    pipeline.feed(source.put(*live(world.rig, 4)))
+    pipeline.flush()
+    assert boot.mark() == 1
+    pipeline.feed(source.put(*live(world.rig, 4)))
+    pipeline.flush()
+    assert boot.mark() == 4
