@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
-from psycopg import AsyncConnection, AsyncServerCursor
+from psycopg import AsyncConnection, AsyncServerCursor, ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -31,15 +32,22 @@ _ROLE = "set role qytet_read"
 
 
 def make_pool(settings: DatabaseSettings) -> Pool:
-    """A pool, not yet open. Raises SettingsError if no database is named."""
+    """A pool, not yet open. Raises SettingsError if no database is named, or its URL is not understood."""
     own_role = bool(settings.read_url.get_secret_value())
     url = settings.read_url.get_secret_value() or settings.url.get_secret_value()
     if not url:
         raise SettingsError(
             "The API does not know which database to read.",
             why="[database] url and read_url are empty.",
-            do="Set QYTET_DATABASE__URL, or run `qytet demo`, which brings a database of its own.",
+            do="Set QYTET_DATABASE__URL, or run `qytet demo run`, which brings a database of its own.",
         )
+    try:
+        conninfo_to_dict(url)
+    except ProgrammingError:
+        raise SettingsError(
+            f"[database] {'read_url' if own_role else 'url'} is not one that libpq understands.",
+            do="Write postgresql://user:password@host:port/name; escape other characters (%40).",
+        ) from None  # libpq repeats the text, and with it the password
 
     async def configure(connection: AsyncConnection[DictRow]) -> None:
         await connection.set_autocommit(True)

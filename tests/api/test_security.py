@@ -91,6 +91,16 @@ def test_no_database_named_is_a_clear_error() -> None:
         create_app(Settings(database=DatabaseSettings(), api=ApiSettings()))
 
 
+@pytest.mark.parametrize("url", ["postgresql//qytet:hunter2@127.0.0.1/x", "postgresql://q:hunter2%zz@h/x"])
+def test_a_malformed_url_is_refused_without_its_password(url: str) -> None:
+    """A mistyped URL stops the start with what to write, and the error does not repeat the password."""
+    with pytest.raises(SettingsError, match="libpq") as caught:
+        create_app(settings_for(url))
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.do
+
+
 def test_connections_see_views_only(world_url: str) -> None:
     """A connection of the API reads views, and neither a table nor anything that writes."""
 

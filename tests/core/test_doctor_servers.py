@@ -122,6 +122,15 @@ def test_an_unreachable_database_says_why_and_what_to_do(
     assert "hunter2" not in findings[0].what + findings[0].do
 
 
+@pytest.mark.parametrize("url", ["postgresql//qytet:hunter2@127.0.0.1/x", "postgresql://q:hunter2%zz@h/x"])
+def test_a_malformed_url_does_not_give_its_password_away(tmp_path: Path, url: str) -> None:
+    """A mistyped URL is a problem with its remedy; libpq's words, which repeat the password, are not."""
+    (found,) = _database(tmp_path, url)
+    assert found.state is State.PROBLEM
+    assert "hunter2" not in found.what + found.do
+    assert "postgresql://" in found.do
+
+
 @pytest.mark.parametrize(
     ("ahead", "state"),
     [

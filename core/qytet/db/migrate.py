@@ -49,9 +49,14 @@ class Report:
 
 
 def connect(url: str) -> psycopg.Connection[Any]:
-    """An autocommit connection. Raises DatabaseError with what to do."""
+    """An autocommit connection. Raises DatabaseError with what to do, never with the URL's password."""
     try:
         return psycopg.connect(url, autocommit=True, connect_timeout=10)
+    except psycopg.ProgrammingError:
+        raise DatabaseError(
+            "The database's URL is not one that libpq understands.",
+            do="Write [database] url as postgresql://user:password@host:port/name; escape other characters (%40).",
+        ) from None  # libpq repeats the text, and with it the password
     except psycopg.OperationalError as error:
         raise DatabaseError(
             "The database cannot be reached.",

@@ -14,9 +14,7 @@ from qytet.doctor.finding import Finding, ok, problem, warning
 
 __all__ = ["database", "reader"]
 
-_OLDEST = (
-    150_000  # PostgreSQL 15: multirange aggregates and security_invoker views are older, 14 ends in 2026
-)
+_OLDEST = 150_000  # PostgreSQL 15; 14, the first with multiranges and date_bin, ends in November 2026
 _CLOCK_WARNING, _CLOCK_PROBLEM = dt.timedelta(seconds=2), dt.timedelta(seconds=60)
 
 _TIER = """
@@ -94,7 +92,9 @@ def reader(context: Context) -> list[Finding]:
 
 
 def _unreachable(error: DatabaseError) -> Finding:
-    """Say what to mend from what libpq says."""
+    """Say what to mend from what libpq says, or from what it must not say."""
+    if not error.why:
+        return problem(error.what, error.do)
     why = " ".join(error.why.split())
     advice = {
         "password authentication failed": "Correct the password in the settings, or `qytet deploy roles`.",
