@@ -81,6 +81,7 @@ def create_app(settings: Settings, pool: Pool | None = None) -> FastAPI:
         app.include_router(router)
     app.mount("/static", files(), name="static")
     problems.install(app)
+    app.add_middleware(problems.AnswerBugs)  # the innermost: a bug is counted and bears the headers, too
     app.add_middleware(CountRequests, metrics=app.state.metrics)
     app.add_middleware(SecurityHeaders)
     _document_problems(app)

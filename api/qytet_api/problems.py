@@ -12,10 +12,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qytet import log
 
-__all__ = ["MEDIA_TYPE", "Problem", "ProblemError", "install", "not_found", "responses", "unavailable"]
+__all__ = [
+    "MEDIA_TYPE",
+    "AnswerBugs",
+    "Problem",
+    "ProblemError",
+    "install",
+    "not_found",
+    "responses",
+    "unavailable",
+]
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -112,7 +122,7 @@ async def _on_problem(request: Request, error: ProblemError) -> Response:
 
 async def _on_http(request: Request, error: HTTPException) -> Response:
     details = {
-        404: "There is nothing at this address. /docs lists what there is.",
+        404: "There is nothing at this address. /openapi.json lists what there is.",
         405: "This address does not know that method.",
     }
     detail = details.get(error.status_code, str(error.detail))
@@ -137,3 +147,27 @@ async def _on_database(request: Request, error: Exception) -> Response:
 async def _on_bug(request: Request, error: Exception) -> Response:
     _log.error("unexpected_error", path=request.url.path, exc_info=error)
     return _document(request, 500, "Something went wrong on the server. It has been logged.")
+
+
+class AnswerBugs:
+    """Answers what no handler expected, within the other layers: Starlette's own answer would pass them by."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; raises only what happens after the answer has begun."""
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception as error:
+            if scope["type"] != "http" or begun:
+                raise
+            answer = await _on_bug(Request(scope), error)
+            await answer(scope, receive, send)

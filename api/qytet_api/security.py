@@ -18,7 +18,7 @@ __all__ = ["Caller", "Role", "SecurityHeaders", "is_loopback", "refuse_open_door
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
-# The page loads its own files only. /docs is FastAPI's and gets no policy of the page.
+# The page loads its own files only.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

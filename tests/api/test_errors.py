@@ -154,7 +154,7 @@ def test_wrong_method_and_type(call: Run) -> None:
 
 
 def test_bug_gives_nothing_away(world_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unexpected error is a 500 problem without its text, and the server goes on."""
+    """An unexpected error is a 500 problem without its text, guarded and counted; the server goes on."""
     app = create_app(settings_for(world_url))
 
     async def broken(*_: object) -> None:
@@ -162,14 +162,16 @@ def test_bug_gives_nothing_away(world_url: str, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(app.state.database, "rows", broken)
 
-    async def main() -> tuple[httpx.Response, httpx.Response]:
+    async def main() -> list[httpx.Response]:
         async with client_of(app) as client:
-            return await client.get("/v1/cities"), await client.get("/v1/health")
+            return [await client.get(path) for path in ("/v1/cities", "/v1/health", "/metrics")]
 
-    failed, healthy = asyncio.run(main())
+    failed, healthy, metrics = asyncio.run(main())
     assert failed.status_code == 500
     assert failed.headers["content-type"] == "application/problem+json"
     assert "secret" not in failed.text
+    assert failed.headers["x-content-type-options"] == "nosniff"
+    assert 'qytet_api_requests_total{method="GET",route="/v1/cities",status="500"} 1.0' in metrics.text
     assert healthy.status_code == 200
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import psycopg
-import psycopg_pool
 
 from qytet import log
 from qytet_api.database import Database, Rows
@@ -20,8 +19,6 @@ __all__ = ["Feed", "Reader"]
 POLL_SECONDS = 1.0
 BEAT_SECONDS = 15.0
 _BUSY = 5  # a poll may take at most a fifth of the time
-
-_FAILURES = (psycopg.OperationalError, psycopg_pool.PoolTimeout, psycopg_pool.TooManyRequests)
 
 
 class Reader:
@@ -123,7 +120,7 @@ class Feed:
             begun = clock.time()
             try:
                 await self.poll()
-            except _FAILURES as error:
+            except psycopg.Error as error:  # the pool's own are among them
                 self._note_trouble(error)
             took = clock.time() - begun
             await asyncio.sleep(max(POLL_SECONDS - took, took * _BUSY - took, 0.05))

@@ -59,8 +59,8 @@ class Hub:
     async def close(self) -> None:
         """End every stream and every poll."""
         self.stop()
-        for city in list(self._feeds):
-            await self._end(city)
+        while self._feeds:  # a last reader may leave, and end its feed, while we wait for another
+            await self._end(next(iter(self._feeds)))
 
     async def _end(self, city: str) -> None:
         del self._feeds[city]
