@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -153,6 +154,30 @@ def test_a_reader_that_sees_tables_is_a_problem(migrated_url: str, tmp_path: Pat
     context = _context(tmp_path, database={"url": migrated_url, "read_url": migrated_url})
     assert [finding.state for finding in database_checks.reader(context)] == [State.PROBLEM]
     assert [finding.state for finding in database_checks.reader(_context(tmp_path))] == [State.OK]
+
+
+@pytest.mark.parametrize(
+    ("granted", "state", "said"), [(True, State.OK, "no table"), (False, State.PROBLEM, "it sees 0 of")]
+)
+def test_a_reader_is_judged_by_what_it_sees(
+    migrated_url: str, tmp_path: Path, granted: bool, state: State, said: str
+) -> None:
+    """A role granted qytet_read is well; one that nobody granted anything is told how it gets its rights."""
+    role, password = f"reader_{secrets.token_hex(4)}", secrets.token_hex(8)
+    with psycopg.connect(migrated_url, autocommit=True) as admin:
+        admin.execute(f"create role {role} login password '{password}'".encode())
+        try:
+            if granted:
+                admin.execute(f"grant qytet_read to {role}".encode())
+            url = re.sub(r"//[^@]*@", f"//{role}:{password}@", migrated_url)
+            (found,) = database_checks.reader(_context(tmp_path, database={"read_url": url}))
+            as_owner = _named(_database(tmp_path, url), "migrations")
+        finally:
+            admin.execute(f"drop role {role}".encode())
+    assert found.state is state, found
+    assert said in found.what
+    assert as_owner.state is State.PROBLEM
+    assert "owner" in as_owner.do
 
 
 def test_without_url_the_embedded_servers_are_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,12 @@ def session() -> Iterator[psycopg.Connection[Any]]:
                 why=str(error).splitlines()[0],
                 do="Run `qytet db migrate`.",
             ) from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise DatabaseError(
+                "The database's role may not do that.",
+                why=str(error).splitlines()[0],
+                do="Give the owner's URL as [database] url; `qytet deploy roles` makes that role.",
+            ) from error
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise InputError("The database refused a value.", why=str(error).strip()) from error
         except psycopg.OperationalError as error:

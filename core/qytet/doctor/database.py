@@ -31,13 +31,16 @@ _CONNECTIONS = """
 select (select count(*) from pg_stat_activity where backend_type = 'client backend'),
        current_setting('max_connections')::integer
 """
+# By oid: a name cannot even be looked up by a role without rights on its schema.
 _TABLES_READ = """
-select count(*) from pg_tables where schemaname = 'store'
-    and has_table_privilege(format('%I.%I', schemaname, tablename), 'select')
+select count(*) from pg_class c where c.relkind in ('r', 'p') and c.relnamespace = to_regnamespace('store')
+    and has_schema_privilege(c.relnamespace, 'usage') and has_table_privilege(c.oid, 'select')
 """
 _VIEWS_READ = """
-select count(*) filter (where not has_table_privilege(format('%I.%I', schemaname, viewname), 'select')), count(*)
-from pg_views where schemaname = 'qytet'
+select count(*) filter (where not has_schema_privilege(c.relnamespace, 'usage')
+                              or not has_table_privilege(c.oid, 'select')),
+       count(*)
+from pg_class c where c.relkind = 'v' and c.relnamespace = to_regnamespace('qytet')
 """
 
 
@@ -57,7 +60,7 @@ def database(context: Context) -> list[Finding]:
         connection.execute("set statement_timeout = '5s'")
         return [
             *_named("server", _server(connection)),
-            *_named("migrations", _migrations(connection)),
+            *_named("migrations", _migrations_if_allowed(connection)),
             *_named("clock", _clock(connection, context)),
             *_named("connections", _connections(connection)),
         ]
@@ -116,6 +119,16 @@ def _server(connection: psycopg.Connection[Any]) -> list[Finding]:
     if version < _OLDEST:
         return [problem(f"{text} is too old", "Upgrade the server to PostgreSQL 15 or newer.")]
     return [ok(f"{text}, tier {tier}")]
+
+
+def _migrations_if_allowed(connection: psycopg.Connection[Any]) -> list[Finding]:
+    try:
+        return _migrations(connection)
+    except psycopg.errors.InsufficientPrivilege as error:
+        why = str(error).splitlines()[0]
+        return [
+            problem(f"this role is not the owner: {why}", "Use the owner's URL, or `qytet deploy roles`.")
+        ]
 
 
 def _migrations(connection: psycopg.Connection[Any]) -> list[Finding]:
