@@ -83,3 +83,17 @@ def test_an_unknown_place_registers_nothing(db):
     with pytest.raises(InputError, match="air-nowhere"):
         register(db, parse(wrong))
     assert db.execute("select count(*) from qytet.city where city = 'durres'").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("changes", [{"city": "nowhere"}, {"site": "nowhere"}, {"gateway": "nobody"}])
+def test_a_known_device_is_not_left_where_it_was_in_silence(db, place, changes):
+    """Moving a registered device to a place or a gateway that is unknown is refused, not passed over."""
+    with pytest.raises(InputError, match=place.device):
+        register(db, parse(description(place.device, **changes)))
+
+
+def test_a_site_in_an_unknown_city_is_refused(db):
+    """A site that could not be made is named instead of being counted as registered."""
+    wrong = {"sites": [{"city": "nowhere", "site": "sheshi-i-humbur", "name": "?", "lat": 41.3, "lon": 19.8}]}
+    with pytest.raises(InputError, match="sheshi-i-humbur"):
+        register(db, parse(wrong))

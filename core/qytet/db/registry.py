@@ -106,7 +106,7 @@ def register(connection: psycopg.Connection[Any], description: Description) -> d
             for key in d.datastreams
         ]
         cursor.executemany(_DATASTREAM, streams)
-        _refuse_missing(cursor, [device.device for device in description.devices])
+        _refuse_missing(cursor, description)
     return {
         "cities": len(description.cities),
         "sites": len(description.sites),
@@ -115,14 +115,28 @@ def register(connection: psycopg.Connection[Any], description: Description) -> d
     }
 
 
-def _refuse_missing(cursor: psycopg.Cursor[Any], names: list[str]) -> None:
-    cursor.execute(_MISSING, {"names": names})
+def _refuse_missing(cursor: psycopg.Cursor[Any], description: Description) -> None:
+    """What stands elsewhere than described, or nowhere, was passed over: its place or gateway is unknown."""
+    sites, devices = description.sites, description.devices
+    cursor.execute(_ABSENT_SITES, {"cities": [s.city for s in sites], "sites": [s.site for s in sites]})
+    _refuse("sites", [row[0] for row in cursor.fetchall()], "Their city is not registered.")
+    columns = {
+        "names": [device.device for device in devices],
+        "cities": [device.city for device in devices],
+        "sites": [device.site for device in devices],
+        "gateways": [device.gateway for device in devices],
+    }
+    cursor.execute(_ABSENT_DEVICES, columns)
     missing = [row[0] for row in cursor.fetchall()]
+    _refuse("devices", missing, "Their city, site or gateway is not registered.")
+
+
+def _refuse(what: str, missing: list[str], why: str) -> None:
     if missing:
         raise InputError(
-            f"{len(missing)} devices were not registered: {', '.join(missing[:5])}",
-            why="Their city, site or gateway is not registered.",
-            do="Describe cities and sites in the same file, or register them first.",
+            f"{len(missing)} {what} were not registered: {', '.join(missing[:5])}",
+            why=why,
+            do="Describe cities, sites and gateways in the same file, or register them first.",
         )
 
 
@@ -155,7 +169,17 @@ where d.name = %(device)s and not exists (
     select from store.datastream o
     where o.device_id = d.device_id and o.property = %(property)s and o.channel = %(channel)s and upper_inf(o.valid))
 """
-_MISSING = """
-select wanted from unnest(%(names)s::text[]) as wanted
-where not exists (select from store.device d where d.name = wanted)
+_ABSENT_SITES = """
+select w.site from unnest(%(cities)s::text[], %(sites)s::text[]) as w (city, site)
+where not exists (select from store.site s join store.city c using (city_id) where c.slug = w.city and s.slug = w.site)
+"""
+_ABSENT_DEVICES = """
+select w.device from unnest(%(names)s::text[], %(cities)s::text[], %(sites)s::text[], %(gateways)s::text[])
+    as w (device, city, site, gateway)
+where not exists (
+    select from store.device d
+    join store.site s using (site_id)
+    join store.city c using (city_id)
+    left join store.device g on g.device_id = d.gateway_id
+    where d.name = w.device and c.slug = w.city and s.slug = w.site and g.name is not distinct from w.gateway)
 """
