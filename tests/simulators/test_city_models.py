@@ -278,6 +278,17 @@ def test_a_leak_raises_the_night_and_lowers_the_pressure():
     ] == pytest.approx(2 * 24 * 10, rel=0.1)
 
 
+def test_a_leak_stays_with_its_device():
+    """Copies of a zone in a scaled fleet neither leak with it nor count its leak's water."""
+    described = load_fleet().only(["korce-dma-01"])
+    model = CityModel(described.scale(3), 3, (Leak("korce-dma-01", WINTER, WINTER + DAY, 10.0),))
+    tight = CityModel(described.scale(3), 3)
+    for one, sound in zip(model.block(WINTER, WINTER + DAY), tight.block(WINTER, WINTER + DAY), strict=True):
+        leaks = one.device == "korce-dma-01"
+        for key in ("water_flow_rate", "water_volume_total"):
+            assert (one.columns[key] == sound.columns[key]).all() != leaks, (one.device, key)
+
+
 def test_tanks_cycle_between_their_levels(week):
     """A tank stays within its walls, and its level rises exactly while the pump runs faster than the town drinks."""
     _, found = week

@@ -42,7 +42,7 @@ class Group:
 
     def distinct(self, apart: Collection[str] = ()) -> tuple["Group", Millis]:
         """One device of each stem (and those named ``apart``), and for each device the place of its like."""
-        places: dict[str, int] = {}
+        places: dict[tuple[str, bool], int] = {}
         for place, device in enumerate(self.devices):
             places.setdefault(_owner(device, apart), place)
         ranks = {owner: rank for rank, owner in enumerate(places)}
@@ -97,5 +97,7 @@ def _traits(group: Group, name: str, default: float) -> Floats:
     return np.array([[device.traits.get(name, default)] for device in group.devices])
 
 
-def _owner(device: Device, apart: Collection[str]) -> str:
-    return device.name if device.name in apart else device.stem
+def _owner(device: Device, apart: Collection[str]) -> tuple[str, bool]:
+    """Whose like a device is; a described device that stands apart is not the stem that its copies share."""
+    alone = device.name in apart
+    return (device.name if alone else device.stem), alone
