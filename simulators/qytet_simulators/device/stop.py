@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop: the first is remembered, the second interrupts."""
+"""Ctrl-C and SIGTERM as a wish to stop: the first two are remembered, the third interrupts."""
 
 import signal
 from types import FrameType, TracebackType
