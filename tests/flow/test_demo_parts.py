@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 from rich.console import Console
@@ -28,6 +29,7 @@ from qytet.embedded.ports import LOOPBACK, free_port
 from qytet.errors import ServerError
 
 _ROOT = Path(__file__).parents[2]
+_PATIENCE_S = 30.0
 
 
 def test_percentiles_are_of_the_values_themselves() -> None:
@@ -39,7 +41,22 @@ def test_percentiles_are_of_the_values_themselves() -> None:
     assert Latencies().summary() == {"count": 0, "p50": None, "p95": None, "p99": None, "max": None}
 
 
-def test_a_prober_takes_fresh_whole_records_and_counts_until_they_are_visible(tmp_path: Path) -> None:
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set each time that a prober has passed over what is there; what is written from then on is fresh."""
+    passed, pass_over = threading.Event(), probe._seek_after_whole_lines
+
+    def told(file: BinaryIO) -> None:
+        pass_over(file)
+        passed.set()
+
+    monkeypatch.setattr(probe, "_seek_after_whole_lines", told)
+    return passed
+
+
+def test_a_prober_takes_fresh_whole_records_and_counts_until_they_are_visible(
+    tmp_path: Path, looked: threading.Event
+) -> None:
     """What was written before, or in part, is not measured; the latency runs from the record's own clock."""
     oracle = tmp_path / "oracle.jsonl"
     oracle.write_bytes(_line("old", 0))
@@ -51,31 +68,41 @@ def test_a_prober_takes_fresh_whole_records_and_counts_until_they_are_visible(tm
 
     prober = probe.Prober(oracle, free_port(), visible, seed=1, ask_s=0.01)
     with prober.running(), oracle.open("ab", buffering=0) as file:
-        time.sleep(0.1)  # until it has passed over what is there
+        assert looked.wait(_PATIENCE_S)
         line = _line("new", round(time.time() * 1000) - 500)
         file.write(line[:20])
-        time.sleep(0.05)
+        time.sleep(0.05)  # some looks at half a line
         file.write(line[20:])
         _until(lambda: prober.latencies.summary()["count"] == 1)
     assert asked == ["new"] * 3
-    assert 500 <= float(prober.latencies.summary()["max"] or 0) < 5000
+    assert 500 <= float(prober.latencies.summary()["max"] or 0) < 1000 * _PATIENCE_S
 
 
-def test_a_prober_that_came_in_the_middle_of_a_line_waits_for_its_end(tmp_path: Path) -> None:
+def test_a_prober_that_came_in_the_middle_of_a_line_waits_for_its_end(
+    tmp_path: Path, looked: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A line that is half written when the prober looks is read when it is whole, and its failure would be told."""
     oracle, line = tmp_path / "oracle.jsonl", _line("split", round(time.time() * 1000))
     oracle.write_bytes(_line("old", 0) + line[:30])
     prober = probe.Prober(oracle, free_port(), lambda _link, _record: True, seed=1, ask_s=0.01)
     with prober.running(), oracle.open("ab", buffering=0) as file:
-        time.sleep(0.1)
+        assert looked.wait(_PATIENCE_S)
         file.write(line[30:])
         _until(lambda: prober.latencies.summary()["count"] == 1)
     assert prober.failure is None
     broken = probe.Prober(oracle, free_port(), lambda _link, _record: True, seed=1, ask_s=0.01)
+    taken, choose = threading.Event(), broken._chosen
+
+    def chosen(lines: list[bytes]) -> dict[str, Any] | None:
+        taken.set()
+        return choose(lines)
+
+    monkeypatch.setattr(broken, "_chosen", chosen)
+    looked.clear()
     with broken.running(), oracle.open("ab", buffering=0) as file:
-        time.sleep(0.1)
+        assert looked.wait(_PATIENCE_S)
         file.write(b"no json\n")
-        time.sleep(0.1)
+        assert taken.wait(_PATIENCE_S)
     assert isinstance(broken.failure, ValueError)
 
 
@@ -154,7 +181,7 @@ def test_children_of_a_killed_demo_are_ended_and_strangers_are_not(tmp_path: Pat
             reaper = threading.Thread(target=ours.wait)
             reaper.start()
             with claimed(tmp_path):
-                reaper.join(10)
+                reaper.join(_PATIENCE_S)
                 assert ours.returncode == -signal.SIGTERM
                 assert stranger.poll() is None
                 assert folder.state() == {}
@@ -232,7 +259,7 @@ def _stats(at: float, readings: int) -> bytes:
     return json.dumps({"at": at, **tally, "cities": {"korce": tally}}).encode() + b"\n"
 
 
-def _until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def _until(condition: Callable[[], bool], seconds: float = _PATIENCE_S) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
