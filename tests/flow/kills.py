@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -73,12 +74,15 @@ def fight(battle: Battle, database: DatabaseServer, broker: Broker, folder: Path
         run=run,
         prefix=run,
     )
-    with fresh_database(database) as url:
+    with fresh_database(database) as url, ExitStack() as stack:
         with connect(url) as connection:
             migrate(connection)
             registry.register(connection, registry.parse(load.description()))
-        worker = Worker(url, broker.url("ingest"), folder).start().wait_ready()
-        sender = _sender(load, battle, broker.url("simulator"), folder)
+        worker = Worker(url, broker.url("ingest"), folder)
+        stack.callback(worker.kill)  # of a test that fails; else it has stopped
+        worker.start().wait_ready()
+        sender = stack.enter_context(_sender(load, battle, broker.url("simulator"), folder))
+        stack.callback(sender.kill)
         kills = _kill(battle, worker, broker, database, sender)
         account = _account(sender)
         _settle(worker)

@@ -39,7 +39,11 @@ class Worker:
         self._folder = folder
 
     def __enter__(self) -> Self:
-        return self.start().wait_ready()
+        try:
+            return self.start().wait_ready()
+        except BaseException:
+            self.kill()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
@@ -64,7 +68,7 @@ class Worker:
             )
         return self
 
-    def wait_ready(self, seconds: float = 30) -> Self:
+    def wait_ready(self, seconds: float = 60) -> Self:
         """Wait until broker and database are connected."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -101,4 +105,7 @@ class Worker:
         """SIGTERM; it must end in order and in time."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        assert self._process.wait(30) == 0, f"the worker failed: {self.log.read_text()[-3000:]}"
+        try:
+            assert self._process.wait(60) == 0, f"the worker failed: {self.log.read_text()[-3000:]}"
+        finally:
+            self.kill()
