@@ -71,7 +71,7 @@ def test_ctrl_c_ends_open_streams(own_world: str, tmp_path: Path) -> None:
         async with httpx.AsyncClient(timeout=20) as client, client.stream("GET", address) as answer:
             incoming = events(answer)
             await anext(incoming)
-            async with asyncio.timeout(4):
+            async with asyncio.timeout(15):
                 ended = asyncio.create_task(asyncio.to_thread(served.interrupt))
                 _ = [event async for event in incoming]
                 return await ended

@@ -93,7 +93,7 @@ def test_values_appear_change_and_age(api: Served, connection: psycopg.Connectio
     expect(page.get_by_role("heading", name="Ajri dhe moti")).to_be_visible()
     expect(page.locator("article .chip")).to_have_text("●gati")
     age = page.locator("article .age")
-    expect(age).to_have_text(re.compile(r"para [3-9] s"))
+    expect(age).to_have_text(re.compile(r"para ([3-9]|[1-5]\d) s"))
     put(connection, "pm2_5", 1234.4)
     expect(cell.locator("b")).to_have_text("1234")
 
@@ -102,11 +102,11 @@ def test_value_becomes_stale_before_the_eye(
     api: Served, connection: psycopg.Connection[Any], desk: Page
 ) -> None:
     """A value that is not renewed becomes stale by itself: a shape and a word, not colour alone."""
-    stream = put(connection, "pm2_5", 12.34, age_s=296)
+    stream = put(connection, "pm2_5", 12.34, age_s=290)  # ten seconds to load the page in
     desk.goto(f"{api.url}/city/tirana")
     cell = desk.locator(f'[data-stream="{stream}"]')
     expect(cell).to_have_attribute("data-state", "good")
-    expect(cell).to_have_attribute("data-state", "stale", timeout=10_000)
+    expect(cell).to_have_attribute("data-state", "stale", timeout=30_000)
     expect(cell.locator(".state")).to_have_text("◌ e vjetër para 5 min")
 
 
@@ -154,11 +154,11 @@ def test_page_outlives_the_server(
         desk.goto(f"{api.url}/city/tirana")
         expect(cell).to_have_text("12,3µg/m³")
         api.kill()
-    expect(notice).to_have_text(re.compile(r"Lidhja u ndërpre në orën \d\d:\d\d:\d\d"), timeout=10_000)
+    expect(notice).to_have_text(re.compile(r"Lidhja u ndërpre në orën \d\d:\d\d:\d\d"), timeout=30_000)
     expect(cell).to_have_text("12,3µg/m³")
     put(connection, "pm2_5", 56.78)
     with serve(page_world, tmp_path, port=api.port):
-        expect(cell).to_have_text("56,8µg/m³", timeout=15_000)
+        expect(cell).to_have_text("56,8µg/m³", timeout=30_000)
         expect(notice).to_be_hidden()
 
 

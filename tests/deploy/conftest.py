@@ -79,7 +79,7 @@ def broker(layout: Layout, tmp_path: Path) -> Iterator[Broker]:
         return True
 
     try:
-        child.wait_until(answers, deadline=15)
+        child.wait_until(answers, deadline=60)
         yield running
     finally:
         child.kill()

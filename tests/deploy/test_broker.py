@@ -26,7 +26,7 @@ def _reloaded(broker: Broker) -> None:
     log = broker.child._log
     before = log.read_text().count("Reloading config")
     os.kill(broker.child.pid, signal.SIGHUP)
-    broker.child.wait_until(lambda: log.read_text().count("Reloading config") > before, deadline=5)
+    broker.child.wait_until(lambda: log.read_text().count("Reloading config") > before, deadline=30)
 
 
 def _try_to_publish(speaker: Link, topic: str) -> None:

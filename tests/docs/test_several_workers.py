@@ -41,7 +41,7 @@ def sender(load: Load, url: str, *, marks: bool) -> "subprocess.Popen[bytes]":
 
 def await_letter(workers: list[Worker]) -> None:
     """Wait until one of the workers has committed a dead letter."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not any(worker.metric("dead_letters_total") for worker in workers):
         assert time.monotonic() < deadline, "no dead letter"
         time.sleep(0.05)

@@ -119,8 +119,8 @@ def test_a_second_ctrl_c_ends_at_once(root: Path) -> None:
         demo.process.send_signal(signal.SIGINT)
         demo.await_word("Stopping")
         demo.process.send_signal(signal.SIGINT)
-        assert demo.process.wait(20) == 130, demo.output
-        await_none_left(root, 10)
+        assert demo.process.wait(60) == 130, demo.output
+        await_none_left(root, 30)
 
 
 def test_a_half_written_folder_is_explained() -> None:

@@ -154,7 +154,7 @@ class MosquittoServer:
     def wait_for_user(self, name: str) -> None:
         """Return when the running broker accepts the user."""
         assert self._child is not None, "the broker is stopped"
-        self._child.wait_until(lambda: self._accepts(name), deadline=10)
+        self._child.wait_until(lambda: self._accepts(name), deadline=60)
 
     def start(self) -> Self:
         """Start on the same port and data, and wait until it answers."""

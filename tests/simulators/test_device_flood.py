@@ -123,12 +123,9 @@ def test_flood_outlives_the_broker(private_nats: EmbeddedNats) -> None:
     """The broker is killed twice in mid-flood: the flood reconnects and every message is acknowledged at last."""
     load = Load(20_000, 20, 1, run="killed", prefix="killed")
     address = Address.parse(private_nats.url("simulator"))
-    results = []
-    thread = threading.Thread(
-        target=lambda: results.append(
-            flood(prepare(load, 2), address, Pace(window=200, rate=8000, deadline_s=60))
-        )
-    )
+    parts, results = prepare(load, 2), []
+    pace = Pace(window=200, rate=8000, deadline_s=60)
+    thread = threading.Thread(target=lambda: results.append(flood(parts, address, pace)))
     thread.start()
     for _ in range(2):
         time.sleep(0.8)  # a moment in the middle of the flood, whatever it is doing
