@@ -63,6 +63,8 @@ _COMPOSE: list[tuple[str, str, str]] = [
         "rules: {condition: service_healthy}",
         "waits for rules",
     ),
+    ('"${QYTET_API_ADDRESS:-127.0.0.1}:', '"api.tirana.example:', "bound to a name"),
+    ("environment: {<<: *settings}", 'environment: ["A=b"]', "form that is not known"),
     ("GF_LOG_MODE: console", "GF_DATABASE_PASSWORD: x", "environment holds GF_DATABASE_PASSWORD"),
     ("./deploy/grafana/provisioning", "./deploy/grafana/nowhere", "does not exist"),
     ("${QYTET_LANGUAGE:-sq}", "${QYTET_LANGUAGUE:-sq}", "QYTET_LANGUAGUE is not described"),

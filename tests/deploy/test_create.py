@@ -35,6 +35,32 @@ def test_a_second_run_changes_nothing(layout: Layout) -> None:
     assert _contents(layout) == before
 
 
+def test_a_copied_env_file_gets_the_ids_and_keeps_its_values(fresh_root: Path) -> None:
+    """`cp .env.example .env` before init leaves no gap: empty ids are filled in, what was chosen stays."""
+    layout = Layout(fresh_root)
+    text = layout.env_example.read_text()
+    layout.env.write_text(text.replace("QYTET_API_PORT=8100", "QYTET_API_PORT=9100"))
+    create(fresh_root)
+    chosen = read_variables(layout.env)
+    assert int(chosen["QYTET_UID"]) > 0
+    assert int(chosen["QYTET_GID"]) > 0
+    assert chosen["QYTET_API_PORT"] == "9100"
+    assert chosen.keys() == read_variables(layout.env_example).keys()
+
+
+def test_a_line_break_after_a_password_is_not_part_of_it(layout: Layout) -> None:
+    """A password that a person wrote with an editor works in the URLs that are made from it."""
+    (layout.secrets / "database_owner_password").write_text("chosen\n")
+    create(layout.root)
+    assert ":chosen@" in (layout.secrets / "database_owner_url").read_text()
+
+
+@pytest.mark.parametrize("entry", ["$7$many$AAAA$AAAA", "$7$101$A$AAAA", "$6$x$y", ""])
+def test_a_damaged_entry_fits_no_password(entry: str) -> None:
+    """An entry that is not whole is told from a good one without a crash, so that init writes it anew."""
+    assert not passwords.verify("x", entry)
+
+
 def test_every_deployment_has_secrets_of_its_own(layout: Layout, tmp_path: Path) -> None:
     """No two deployments share a password or a key, and no password is short."""
     other = tmp_path / "other"

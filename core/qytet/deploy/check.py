@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from qytet.deploy import composition, passwords, tls
-from qytet.deploy.create import INNER_HOSTS
+from qytet.deploy.create import CERTIFICATE, INNER_HOSTS
 from qytet.deploy.credentials import BROKER_USERS, CREDENTIALS
 from qytet.deploy.layout import Layout
 from qytet.deploy.services import service_findings
@@ -43,6 +43,14 @@ def check(root: Path) -> list[Finding]:
             found = [problem(f"{error.what} {error.why}".strip(), error.do or "Mend the file.")]
         except OSError as error:
             found = [problem(str(error), "Run `qytet deploy init`, or mend the permissions.")]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            why = f"{type(error).__name__}: {error}"
+            found = [
+                problem(
+                    f"a part has a form that is not known here ({why})",
+                    "Write it as the committed file does.",
+                )
+            ]
         findings += [_grouped(group, finding) for finding in found]
     return findings
 
@@ -134,7 +142,10 @@ def _certificates(layout: Layout) -> Iterable[Finding]:
         yield problem("the authority did not sign the broker's certificate", "qytet deploy init")
     lacking = [host for host in INNER_HOSTS if host not in summary.hosts]
     if lacking:
-        yield problem(f"the broker's certificate lacks {', '.join(lacking)}", "--rotate broker-certificate")
+        yield problem(
+            f"the broker's certificate lacks {', '.join(lacking)}",
+            f"qytet deploy init --rotate {CERTIFICATE}",
+        )
     if set(summary.hosts) == set(INNER_HOSTS):
         yield warning(
             "the broker's certificate names this machine only: no device can trust it from elsewhere",

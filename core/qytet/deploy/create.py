@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qytet.deploy import passwords, tls
+from qytet.deploy.composition import read_variables
 from qytet.deploy.credentials import CREDENTIALS, SET_ONCE, Credential
 from qytet.deploy.files import Owner, disk_errors, make_folder, service_owner, write_secret
 from qytet.deploy.layout import Layout
@@ -111,18 +112,21 @@ class _Maker:
             self.report.next.append("docker compose up -d --force-recreate broker ingest")
 
     def environment(self) -> None:
-        """`.env` with the ids that own the secrets; a variable that is there stays."""
-        env = self.layout.env
-        if env.exists():
+        """`.env` with the ids that own the secrets; a variable that has a value stays."""
+        env, example = self.layout.env, self.layout.env_example
+        source = env if env.exists() else example
+        text = source.read_text(encoding="utf-8") if source.exists() else ""
+        ids = {"QYTET_UID": self.owner.uid, "QYTET_GID": self.owner.gid}
+        known = read_variables(source)
+        lacking = {name: value for name, value in ids.items() if not known.get(name)}
+        if env.exists() and not lacking:
             self._note(env, made=False)
             return
-        example = self.layout.env_example
-        text = example.read_text(encoding="utf-8") if example.exists() else "QYTET_UID=\nQYTET_GID=\n"
         lines = []
         for line in text.splitlines():
-            name = line.partition("=")[0]
-            value = {"QYTET_UID": self.owner.uid, "QYTET_GID": self.owner.gid}.get(name)
-            lines.append(line if value is None else f"{name}={value}")
+            name = line.partition("=")[0].strip()
+            lines.append(f"{name}={lacking.pop(name)}" if name in lacking else line)
+        lines += [f"{name}={value}" for name, value in lacking.items()]
         self._write(env, ("\n".join(lines) + "\n").encode())
 
     def _authority(self) -> tls.Pair:
@@ -160,7 +164,7 @@ class _Maker:
     def _password(self, path: Path, *, anew: bool) -> str:
         if path.exists() and not anew:
             self._note(path, made=False)
-            return path.read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8").strip()  # an editor ends it with a line break
         text = passwords.new_password()
         self._write(path, text.encode())
         return text

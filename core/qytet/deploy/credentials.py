@@ -79,6 +79,7 @@ BROKER_USERS = tuple(credential.broker_user for credential in CREDENTIALS if cre
 
 # Their servers read the file once, when their data folder is new; later the server itself has to be told.
 SET_ONCE = {
-    "database-admin": "docker compose exec database psql -U postgres -c '\\password postgres'",
+    "database-admin": "docker compose exec database psql -U postgres -c '\\password postgres', then write it to"
+    " deploy/secrets/database_admin_password and run `qytet deploy init`.",
     "grafana-admin": "docker compose exec grafana grafana cli admin reset-admin-password --password-from-stdin",
 }

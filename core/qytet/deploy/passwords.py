@@ -31,12 +31,15 @@ def hashed(password: str) -> str:
 
 
 def verify(password: str, entry: str) -> bool:
-    """Whether `entry` was made from the password; False for anything that is not `$7$`."""
+    """Whether `entry` was made from the password; False for anything that is not a whole `$7$`."""
     parts = entry.split("$")
     if len(parts) != 5 or parts[1] != "7":
         return False
-    wanted, salt = base64.b64decode(parts[4]), base64.b64decode(parts[3])
-    return hmac.compare_digest(wanted, _digest(password, salt, int(parts[2])))
+    try:
+        wanted, salt = base64.b64decode(parts[4]), base64.b64decode(parts[3])
+        return hmac.compare_digest(wanted, _digest(password, salt, int(parts[2])))
+    except ValueError:  # no base64, or no number of rounds
+        return False
 
 
 def parse(text: str) -> dict[str, str]:

@@ -128,5 +128,11 @@ def _ports(service: dict[str, Any]) -> Iterator[Finding]:
         address, _, _ = str(port).rpartition(":")[0].rpartition(":")
         if not address:
             yield problem(f"the port {port} is open on every address", "Put 127.0.0.1: before it.")
-        elif not ipaddress.ip_address(address.strip("[]")).is_loopback:
+            continue
+        try:
+            local = ipaddress.ip_address(address.strip("[]")).is_loopback
+        except ValueError:
+            yield problem(f"the port {port} is bound to a name", "Give an IP address: Docker takes no names.")
+            continue
+        if not local:
             yield warning(f"the port {port} is open beyond this machine", "Make sure that this is meant.")
