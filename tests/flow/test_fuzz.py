@@ -13,6 +13,7 @@ from qytet.db import registry
 from qytet.db.migrate import connect, migrate
 from qytet_simulators.city.fleet import load_fleet
 from qytet_simulators.device.address import Address
+from qytet_simulators.device.describe import description
 from qytet_simulators.device.flood import Pace, flood, prepare
 from qytet_simulators.device.load import Load
 from tests.flow.compare import compare_load
@@ -34,7 +35,7 @@ def test_malformed_messages_cost_nothing_but_a_dead_letter(
     load = Load(VALID // 6, devices=40, readings=6, run="valid", prefix="valid")
     with connect(postgres_url) as connection:
         migrate(connection)
-        registry.register(connection, registry.parse(load_fleet(["tirana", "durres", "korce"]).registry()))
+        registry.register(connection, registry.parse(description(load_fleet())))
         registry.register(connection, registry.parse(load.description()))
         with Worker(postgres_url, private_mosquitto.url("ingest"), tmp_path) as worker:
             memory, pid = Memory(worker.pid), worker.pid

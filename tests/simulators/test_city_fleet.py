@@ -9,6 +9,7 @@ from qytet_contract import records, topics
 from qytet_simulators.city import load_fleet
 from qytet_simulators.city.fleet import FleetError
 from qytet_simulators.city.profiles import GRAIN, PROFILES
+from qytet_simulators.device.describe import description
 
 _BOXES = {  # south, west, north, east
     "tirana": (41.28, 19.74, 41.38, 19.90),
@@ -51,13 +52,13 @@ def test_every_measured_property_has_a_grain():
             assert key.partition(":")[0] in GRAIN
 
 
-def test_registry_is_plain_data_without_dangling_names():
+def test_description_is_plain_data_without_dangling_names():
     """The description survives JSON, and each device stands at a described site of its city."""
-    description = load_fleet().registry()
-    assert json.loads(json.dumps(description)) == description
-    sites = {(row["city"], row["site"]) for row in description["sites"]}
-    assert {(row["city"], row["site"]) for row in description["devices"]} <= sites
-    assert {row["city"] for row in description["sites"]} == {row["city"] for row in description["cities"]}
+    found = description(load_fleet())
+    assert json.loads(json.dumps(found)) == found
+    sites = {(row["city"], row["site"]) for row in found["sites"]}
+    assert {(row["city"], row["site"]) for row in found["devices"]} <= sites
+    assert {row["city"] for row in found["sites"]} == {row["city"] for row in found["cities"]}
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 3000])

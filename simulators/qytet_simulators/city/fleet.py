@@ -1,11 +1,4 @@
-"""Which devices stand where: cities, sites and devices, read from one TOML file a city and never changed after.
-
-``registry()`` gives plain data, in the form that `qytet device register` reads::
-
-    {"cities":  [{"city", "name", "time_zone", "lat", "lon"}],
-     "sites":   [{"city", "site", "name", "lat", "lon", "height_m"}],
-     "devices": [{"device", "city", "site", "profile", "datastreams": ["pm2_5", "vehicle_count:lane1", ...]}]}
-"""
+"""Which devices stand where: cities, sites and devices, read from one TOML file a city and never changed after."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -115,14 +108,6 @@ class Fleet:
             copies += [replace(device, name=f"{device.name}-x{number:04d}") for device in self.devices]
         return replace(self, devices=tuple(copies[: rounds * len(self.devices) + own + 1]))
 
-    def registry(self) -> dict[str, list[dict[str, Any]]]:
-        """Plain data that describes the fleet; the module's docstring gives its shape."""
-        return {
-            "cities": [_city_row(city) for city in self.cities],
-            "sites": [_site_row(site) for site in self.sites],
-            "devices": [_device_row(device) for device in self.devices],
-        }
-
 
 def load_fleet(cities: Iterable[str] = CITIES, *, folder: Path | None = None) -> Fleet:
     """Read ``<city>.toml`` of each city from the package, or from a folder of the caller's.
@@ -176,34 +161,3 @@ def _device(city: str, sites: Mapping[str, Site], row: dict[str, Any]) -> Device
 def _with_pace(device: Device, factor: float, shortest_s: float, longest_s: float) -> Device:
     seconds = min(max(device.interval_ms / 1000 * factor, shortest_s), longest_s)
     return replace(device, interval_ms=max(100, round(seconds * 10) * 100))
-
-
-def _city_row(city: City) -> dict[str, Any]:
-    return {
-        "city": city.slug,
-        "name": city.name,
-        "time_zone": city.time_zone,
-        "lat": city.lat,
-        "lon": city.lon,
-    }
-
-
-def _site_row(site: Site) -> dict[str, Any]:
-    return {
-        "city": site.city,
-        "site": site.slug,
-        "name": site.name,
-        "lat": site.lat,
-        "lon": site.lon,
-        "height_m": site.height_m,
-    }
-
-
-def _device_row(device: Device) -> dict[str, Any]:
-    return {
-        "device": device.name,
-        "city": device.city,
-        "site": device.site.slug,
-        "profile": device.profile.name,
-        "datastreams": list(device.datastreams),
-    }

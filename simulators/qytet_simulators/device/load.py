@@ -17,6 +17,7 @@ from qytet_contract import records as rules
 from qytet_contract import topics
 from qytet_simulators.city.fleet import load_fleet
 from qytet_simulators.device import wire
+from qytet_simulators.device.describe import city_row, device_row, site_row
 from qytet_simulators.device.record import Record, Value, hist_bytes, obs_bytes, row_bytes
 from qytet_simulators.faults import Record as Stamped
 from qytet_simulators.oracle import OracleWriter
@@ -80,39 +81,12 @@ class Load:
 
     def description(self) -> dict[str, list[dict[str, Any]]]:
         """The devices as `qytet device register` reads them, all at the city's first site."""
-        site = load_fleet([self.city]).sites[0]
-        place = load_fleet([self.city]).cities[0]
+        fleet = load_fleet([self.city])
+        site = fleet.sites[0]
         return {
-            "cities": [
-                {
-                    "city": place.slug,
-                    "name": place.name,
-                    "time_zone": place.time_zone,
-                    "lat": place.lat,
-                    "lon": place.lon,
-                }
-            ],
-            "sites": [
-                {
-                    "city": site.city,
-                    "site": site.slug,
-                    "name": site.name,
-                    "lat": site.lat,
-                    "lon": site.lon,
-                    "height_m": site.height_m,
-                }
-            ],
-            "devices": [
-                {
-                    "device": name,
-                    "city": self.city,
-                    "site": site.slug,
-                    "profile": "load",
-                    "gateway": None,
-                    "datastreams": list(self.keys),
-                }
-                for name in self.names
-            ],
+            "cities": [city_row(fleet.cities[0])],
+            "sites": [site_row(site)],
+            "devices": [device_row(name, site, "load", self.keys) for name in self.names],
         }
 
     def record(self, device: int, n: int) -> Record:
