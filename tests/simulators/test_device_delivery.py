@@ -18,16 +18,19 @@ from tests.simulators.device_server import MarkServer
 
 pytestmark = pytest.mark.servers
 WAIT = 20.0  # s
+HASTY, PATIENT = Patience(0.5, 2.0), Patience(60.0, 60.0)
 
 
-def make_nodes(test: str, count: int = 3, *, faithful: bool = True, capacity: int = 1000) -> list[Node]:
+def make_nodes(
+    test: str, count: int = 3, *, faithful: bool = True, capacity: int = 1000, patience: Patience = HASTY
+) -> list[Node]:
     """Devices whose names no other test uses, each in its first boot."""
     nodes = [
         Node(
             "tirana",
             f"{test}-{number}",
             ["pm2_5"],
-            patience=Patience(0.5, 2.0),
+            patience=patience,
             faithful=faithful,
             capacity=capacity,
         )
@@ -60,7 +63,7 @@ def all_stored(server: MarkServer, nodes: list[Node], count: int) -> bool:
 @pytest.mark.parametrize("connections", [1, 0])
 def test_records_arrive_and_are_marked(nats_server: EmbeddedNats, connections: int) -> None:
     """With a server that marks, each record travels once; birth and state come before it."""
-    nodes = make_nodes(f"plain{connections}")
+    nodes = make_nodes(f"plain{connections}", patience=PATIENT)
     with MarkServer(nats_server.url("ingest")) as server:
         with Switchboard(
             Address.parse(nats_server.url("simulator")), nodes, run=f"p{connections}", connections=connections
@@ -163,7 +166,7 @@ def test_broker_killed_in_between(private_nats: EmbeddedNats) -> None:
             board.run(0.05)
             private_nats.kill()
             measure(board, nodes, 30)
-            board.run(0.5)
+            board.run(WAIT, lambda: board.up == 0)
             assert board.up == 0
             private_nats.start()
             assert board.settle(WAIT) == []
