@@ -180,6 +180,14 @@ def test_a_reader_is_judged_by_what_it_sees(
     assert "owner" in as_owner.do
 
 
+def test_a_missing_ca_file_is_not_taken_for_a_broker_that_is_down(tmp_path: Path) -> None:
+    """A CA file that is not there is named, before anything is said about the broker."""
+    given = {"url": f"mqtts://ingest:x@127.0.0.1:{free_port()}", "ca_file": tmp_path / "nowhere.crt"}
+    (found,) = broker_checks.broker(_context(tmp_path, broker=given))
+    assert found.state is State.PROBLEM
+    assert "nowhere.crt" in found.what
+
+
 def test_without_url_the_embedded_servers_are_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With empty URLs doctor looks for the embedded pair: not running is a warning that says how to start it."""
     monkeypatch.chdir(tmp_path)

@@ -1,5 +1,6 @@
 """Checks of the broker: reachable, login, certificate, and whether ingest's user may hear and say what it must."""
 
+import os
 import secrets
 import socket
 import ssl
@@ -30,6 +31,11 @@ def broker(context: Context) -> list[Finding]:
         target = parse_url(url)
     except ValueError as error:
         return [problem(str(error), "Set [broker] url to mqtts://user:password@host:port.")]
+    for file in (settings.ca_file, settings.cert_file, settings.key_file):
+        if file is not None and not os.access(file, os.R_OK):
+            return [
+                problem(f"{file} is not there, or not to be read", "Correct it in [broker], or chmod it.")
+            ]
     try:
         with Link(
             target,
