@@ -40,6 +40,7 @@ def _entry(name: str, command: Any) -> str:
 def _row(param: Any) -> str:
     is_argument = param.param_type_name == "argument"
     names = [param.metavar or param.name.upper()] if is_argument else [*param.opts, *param.secondary_opts]
+    names = [name.replace("|", "\\|") for name in names]
     help_text = (getattr(param, "help", "") or "").replace("|", "\\|")
     return f"| {', '.join(f'`{name}`' for name in names)} | {_default(param)} | {help_text} |"
 

@@ -111,7 +111,12 @@ class ApiSettings(_Section):
         SecretStr(""),
         description="Bearer token for what only operators may see (dead letters, raw payloads).",
     )
-    page_size: int = Field(1000, ge=1, le=100_000, description="Rows of a page when the caller does not say.")
+    page_size: int = Field(
+        1000,
+        ge=1,
+        le=100_000,
+        description="Rows of a page when the caller does not say; lists give at most 10,000.",
+    )
 
 
 class LogSettings(_Section):
@@ -136,7 +141,10 @@ class Settings(BaseSettings):
         Path(".qytet"), description="Where the embedded servers and the demo keep their files."
     )
     language: Literal["sq", "en"] = Field("sq", description="Language of texts for operators and citizens.")
-    time_zone: str = Field("Europe/Tirane", description="IANA zone of civil days in aggregates and reports.")
+    time_zone: str = Field(
+        "Europe/Tirane",
+        description="IANA zone of this deployment. Days of aggregates are Europe/Tirane's, whatever it says.",
+    )
     database: DatabaseSettings = DatabaseSettings()
     broker: BrokerSettings = BrokerSettings()
     ingest: IngestSettings = IngestSettings()
@@ -175,11 +183,17 @@ def secrets_dir() -> Path | None:
 def load() -> Settings:
     """The settings in force, read once. Raises SettingsError."""
     if "QYTET_FILE" in os.environ and not file_path().is_file():
-        raise SettingsError(f"The settings file {file_path()} does not exist.", why="QYTET_FILE names it.")
+        raise SettingsError(
+            f"The settings file {file_path()} does not exist.",
+            why="QYTET_FILE names it.",
+            do="Correct or unset QYTET_FILE.",
+        )
     folder = secrets_dir()
     if folder is not None and not folder.is_dir():
         raise SettingsError(
-            f"The folder of secrets {folder} does not exist.", why="QYTET_SECRETS_DIR names it."
+            f"The folder of secrets {folder} does not exist.",
+            why="QYTET_SECRETS_DIR names it.",
+            do="Correct or unset it.",
         )
     try:
         return Settings()

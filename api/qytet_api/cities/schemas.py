@@ -12,7 +12,7 @@ class City(BaseModel):
 
     city: str = Field(description="Its short name in addresses.", examples=["durres"])
     name: str = Field(description="Its name in its own language.", examples=["Durrës"])
-    time_zone: str = Field(description="IANA zone of its civil days.", examples=["Europe/Tirane"])
+    time_zone: str = Field(description="Its IANA zone.", examples=["Europe/Tirane"])
     lat: float = Field(description="Latitude in degrees, WGS 84.")
     lon: float = Field(description="Longitude in degrees, WGS 84.")
     devices: int = Field(description="Registered devices.")

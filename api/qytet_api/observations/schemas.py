@@ -11,7 +11,7 @@ __all__ = ["Aggregate", "Format", "Observation", "Observations", "Order", "Resol
 
 
 class Resolution(StrEnum):
-    """raw: each reading. The others: aggregates of readings with flag 1 or 2; a day is the city's civil day."""
+    """raw: each reading. The others: aggregates of readings with flag 1 or 2; a day is a civil day in Europe/Tirane."""
 
     RAW = "raw"
     QUARTER = "15min"

@@ -76,7 +76,7 @@ def retention(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Show or set how long readings are kept; aggregates, ledger and dead letters stay."""
+    """Show or set how long readings are kept. Ledger and dead letters stay; aggregates only on the Community tier."""
     how = ""
     with session() as connection:
         if keep:

@@ -80,7 +80,7 @@ def _parsed(text: str, file: Path) -> Any:
         import yaml
     except ModuleNotFoundError:
         raise InputError(
-            "compose.yaml cannot be read.", why="PyYAML is not installed.", do="pip install pyyaml"
+            "compose.yaml cannot be read.", why="PyYAML is not installed.", do="pip install 'qytet[deploy]'"
         ) from None
     try:
         return yaml.safe_load(text)
