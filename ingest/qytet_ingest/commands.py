@@ -37,6 +37,6 @@ def run(
         raise SettingsError(
             "There is no broker to receive from.",
             why="[broker] url is empty, and no embedded broker runs.",
-            do="Set [broker] url (or QYTET_BROKER__URL), or run everything with `qytet demo`.",
+            do="Set [broker] url (or QYTET_BROKER__URL), or run everything with `qytet demo run`.",
         )
     service.run(known, database_url(), broker_url)
