@@ -74,11 +74,11 @@ def test_a_wrong_password_is_refused(broker: EmbeddedNats) -> None:
         assert (broker.data_dir / name).stat().st_mode & 0o077 == 0
 
 
-def test_eight_subscriptions_fit_a_session(broker: EmbeddedNats) -> None:
-    """The window of unacknowledged messages leaves room for the eight subscriptions that are promised."""
+def test_thirteen_subscriptions_fit_a_session(broker: EmbeddedNats) -> None:
+    """The window of unacknowledged messages leaves room for the thirteen subscriptions that are promised."""
     with Client(broker, "ingest", "many") as ingest:
-        granted = [ingest.subscribe(f"qytet/v1/tirana/+/kind{number}") for number in range(9)]
-    assert granted == [True] * 8 + [False]
+        granted = [ingest.subscribe(f"qytet/v1/tirana/+/kind{number}") for number in range(14)]
+    assert granted == [True] * 13 + [False]
 
 
 def test_a_second_instance_is_refused(broker: EmbeddedNats) -> None:

@@ -19,7 +19,7 @@ from tests.flow.compare import Difference, compare_load
 from tests.flow.workers import Worker
 from tests.servers.database import DatabaseServer, fresh_database
 
-__all__ = ["Battle", "Outcome", "fight"]
+__all__ = ["Battle", "Broker", "Outcome", "fight", "settle"]
 
 
 class Broker(Protocol):
@@ -37,17 +37,16 @@ class Broker(Protocol):
 
 @dataclass(frozen=True)
 class Battle:
-    """How much is sent and what is killed. `faithful` devices resend what has no mark; others trust the PUBACK."""
+    """How much is sent, by devices that resend what has no mark, and what is killed meanwhile."""
 
     seed: int
     readings: int
     kills: int
     victims: tuple[str, ...] = ("ingest", "broker", "database")
-    faithful: bool = True
     devices: int = 50
     per_message: int = 6
     pause_s: tuple[float, float] = (0.1, 0.9)
-    rate: float = 700.0
+    rate: float = 600.0
     """Messages a second."""
 
 
@@ -85,7 +84,7 @@ def fight(battle: Battle, database: DatabaseServer, broker: Broker, folder: Path
         stack.callback(sender.kill)
         kills = _kill(battle, worker, broker, database, sender)
         account = _account(sender)
-        _settle(worker)
+        settle(worker)
         worker.stop()
         with connect(url) as connection:
             difference = compare_load(connection, load)
@@ -101,7 +100,6 @@ def _sender(load: Load, battle: Battle, url: str, folder: Path) -> "subprocess.P
         "run": load.run,
         "start_ms": load.start_ms,
         "rate": battle.rate,
-        "marks": battle.faithful,
         "url": url,
     }
     command = [sys.executable, "-m", "tests.flow.sender", json.dumps(arguments)]
@@ -142,7 +140,7 @@ def _account(sender: "subprocess.Popen[bytes]") -> dict[str, Any]:
     return found
 
 
-def _settle(worker: Worker) -> None:
+def settle(worker: Worker) -> None:
     """Wait until the worker stores nothing more: what the broker still holds has come."""
     worker.wait_ready()
     before, quiet_since = -1.0, time.monotonic()
