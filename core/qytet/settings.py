@@ -141,10 +141,6 @@ class Settings(BaseSettings):
         Path(".qytet"), description="Where the embedded servers and the demo keep their files."
     )
     language: Literal["sq", "en"] = Field("sq", description="Language of texts for operators and citizens.")
-    time_zone: str = Field(
-        "Europe/Tirane",
-        description="IANA zone of this deployment. Days of aggregates are Europe/Tirane's, whatever it says.",
-    )
     database: DatabaseSettings = DatabaseSettings()
     broker: BrokerSettings = BrokerSettings()
     ingest: IngestSettings = IngestSettings()

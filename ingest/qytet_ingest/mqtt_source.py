@@ -212,12 +212,12 @@ class MqttSource:
             selector.register(self._wake_in, selectors.EVENT_READ)
             selector.register(connection, selectors.EVENT_READ)
             while True:
-                reading = not self._paused and self._held < self._options.queue_bytes
+                reading = self._may_read()
                 self._watch(selector, connection, reading)
                 for key, events in selector.select(pulse.wait()):
                     if key.fileobj is self._wake_in:
                         self._drain_wake()
-                    elif events & selectors.EVENT_READ and self._read(connection):
+                    elif events & selectors.EVENT_READ and self._may_read() and self._read(connection):
                         pulse.heard()
                 if self._write(connection):
                     pulse.spoke()
@@ -225,6 +225,9 @@ class MqttSource:
                     return
                 self._beat(pulse, reading)
                 time.sleep(_GATHER_S)
+
+    def _may_read(self) -> bool:
+        return not self._paused and self._held < self._options.queue_bytes
 
     def _watch(self, selector: selectors.BaseSelector, connection: socket.socket, reading: bool) -> None:
         wanted = (selectors.EVENT_READ if reading else 0) | (selectors.EVENT_WRITE if self._outbox else 0)

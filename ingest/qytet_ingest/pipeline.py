@@ -278,16 +278,22 @@ class Pipeline:
             delay = min(delay * 2, _BACKOFF_S[1])
 
     def _connect(self) -> psycopg.Connection[Any]:
-        connection = psycopg.connect(
-            self._url,
-            autocommit=True,
-            connect_timeout=10,
-            application_name="qytet-ingest",
-            keepalives_idle=15,  # a host that vanishes without a word is noticed in half a minute, not in hours
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=30_000,
-        )
+        try:
+            connection = psycopg.connect(
+                self._url,
+                autocommit=True,
+                connect_timeout=10,
+                application_name="qytet-ingest",
+                keepalives_idle=15,  # a host that vanishes without a word is noticed in half a minute, not in hours
+                keepalives_interval=5,
+                keepalives_count=3,
+                tcp_user_timeout=30_000,
+            )
+        except psycopg.ProgrammingError:
+            raise SettingsError(
+                "[database] url is not one that libpq understands.",
+                do="Write it as postgresql://user:password@host:port/name; escape other characters (%40).",
+            ) from None  # libpq repeats the text, and with it the password
         connection.execute("listen qytet_registry")
         self._reload = True  # changes made while we were away were not heard
         self._metrics.database.set(1)

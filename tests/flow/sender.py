@@ -16,7 +16,13 @@ def main() -> None:
     given = json.loads(sys.argv[1])
     names = ("records", "devices", "readings", "run", "start_ms")
     load = Load(**{name: given[name] for name in names}, prefix=given["run"])
-    pace = Pace(window=500, rate=given["rate"], marks=True, resend_after=1.0, deadline_s=DEADLINE_S)
+    pace = Pace(
+        window=500,
+        rate=given["rate"],
+        marks=given.get("marks", True),
+        resend_after=1.0,
+        deadline_s=DEADLINE_S,
+    )
     result = flood(prepare(load, connections=2), Address.parse(given["url"], None), pace)
     sys.stdout.write(json.dumps(asdict(result)))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 __all__ = ["eventually"]
 
 
-def eventually(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
+def eventually(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Return when the condition holds; fail with `what` if it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -90,7 +90,6 @@ def write_settings(folder: DemoFolder, name: str, settings: Settings, **sections
     top = {
         "data_dir": str(folder.root),
         "language": settings.language,
-        "time_zone": settings.time_zone,
     }
     lines = [_line(key, value) for key, value in top.items()]
     for section, values in {**sections, "log": {"format": "json"}}.items():

@@ -93,7 +93,9 @@ from store.device_log l join store.device d using (device_id);
 
 -- Readers see views only; a view reads with its owner's rights.
 do $$ begin
-    create role qytet_read nologin;
+    if not exists (select from pg_roles where rolname = 'qytet_read') then
+        create role qytet_read nologin;
+    end if;
 exception when duplicate_object or unique_violation then null;
 end $$;
 grant usage on schema qytet to qytet_read;
