@@ -90,26 +90,26 @@ def test_ready_tells_what_is_away_and_nothing_is_lost(private_mosquitto, private
         assert count(url) == 150
 
 
-def test_sigterm_drains(mosquitto_server, own_url, tmp_path):
+def test_sigterm_drains(private_mosquitto, own_url, tmp_path):
     """Stopped in the middle of a load with long batches: exit 0, and what it had is stored and acknowledged."""
     prepare(own_url, "drain")
     options = {"QYTET_INGEST__BATCH_MS": "60000", "QYTET_INGEST__CLIENT_ID": "drain"}
-    worker = Worker(own_url, mosquitto_server.url(), tmp_path, options)
-    with worker, Device(mosquitto_server, "drain-device") as device:
+    worker = Worker(own_url, private_mosquitto.url(), tmp_path, options)
+    with worker, Device(private_mosquitto, "drain-device") as device:
         device.say(live("drain", range(1, 201)))
         eventually(lambda: worker.metric("messages_total") == 200, "received")
         assert count(own_url) == 0
     assert count(own_url) == 200
     with Worker(
-        own_url, mosquitto_server.url(), tmp_path, options | {"QYTET_INGEST__BATCH_MS": "10"}
+        own_url, private_mosquitto.url(), tmp_path, options | {"QYTET_INGEST__BATCH_MS": "10"}
     ) as after:
-        with Device(mosquitto_server, "drain-device") as device:
+        with Device(private_mosquitto, "drain-device") as device:
             device.say(live("drain", [201]))
         eventually(lambda: count(own_url) == 201, "the next worker goes on")
         assert after.metric("messages_total") == 1, "nothing acknowledged came again"
 
 
-def test_two_workers_share_the_devices(mosquitto_server, own_url, tmp_path):
+def test_two_workers_share_the_devices(private_mosquitto, own_url, tmp_path):
     """By shard: each device, and each stranger, has one worker; together they store everything exactly once."""
     names = [f"shared-{n}" for n in range(12)]
     prepare(own_url, *names)
@@ -122,8 +122,8 @@ def test_two_workers_share_the_devices(mosquitto_server, own_url, tmp_path):
         for n in range(2)
     ]
     mine = [[name for name in names if zlib.crc32(name.encode()) % 2 == n] for n in range(2)]
-    one, two = (Worker(own_url, mosquitto_server.url(), tmp_path, shard) for shard in shards)
-    with one, two, Device(mosquitto_server, "shard-device") as device:
+    one, two = (Worker(own_url, private_mosquitto.url(), tmp_path, shard) for shard in shards)
+    with one, two, Device(private_mosquitto, "shard-device") as device:
         for name in names:
             device.say(live(name, range(1, 21)))
         strangers = [f"stranger-{n}" for n in range(6)]
@@ -194,14 +194,14 @@ def test_what_cannot_begin_says_why(settings, words, postgres_url, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_port_that_is_taken(mosquitto_server, own_url, tmp_path):
+def test_a_port_that_is_taken(private_mosquitto, own_url, tmp_path):
     """A second worker on the port of the first ends at once and says which setting to change."""
     options = {"QYTET_INGEST__CLIENT_ID": "first"}
-    with Worker(own_url, mosquitto_server.url(), tmp_path, options) as first:
+    with Worker(own_url, private_mosquitto.url(), tmp_path, options) as first:
         done = run(
             tmp_path,
             QYTET_DATABASE__URL=own_url,
-            QYTET_BROKER__URL=mosquitto_server.url(),
+            QYTET_BROKER__URL=private_mosquitto.url(),
             QYTET_INGEST__CLIENT_ID="second",
             QYTET_INGEST__HTTP_PORT=str(first.port),
         )
