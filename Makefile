@@ -39,6 +39,7 @@ generate: environment-dev ## Make the generated files anew
 lock: ## Choose the newest versions of all packages and lock them with hashes (needs uv)
 	$(LOCK) --extra dev pyproject.toml requirements/build.in -o requirements/dev.txt
 	$(LOCK) --extra demo pyproject.toml requirements/build.in -c requirements/dev.txt -o requirements/run.txt
+	$(LOCK) --extra edge pyproject.toml requirements/build.in -c requirements/dev.txt -o requirements/edge.txt
 
 clean: ## Delete the demo's data: the database, the broker's store, the logs
 	@sh scripts/clean.sh
