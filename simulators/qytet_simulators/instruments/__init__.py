@@ -1,0 +1,1 @@
+"""Simulated instruments: buses, serial sensors and lines that misbehave on request."""
