@@ -1,0 +1,344 @@
+"""The gateway's configuration: one TOML file, checked whole before anything starts, each field described here.
+
+Secrets are never in it: the broker's password comes from `password_file`, or from the credential
+`broker_password` that systemd hands over ($CREDENTIALS_DIRECTORY). docs/reference/gateway.md is generated from it.
+"""
+
+import os
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from qytet.errors import SettingsError
+from qytet.settings import LogSettings
+from qytet_edge.inbox import kinds
+from qytet_edge.inbox.kinds import Context, OutputConfig, Slug, SourceConfig
+
+__all__ = [
+    "CREDENTIAL",
+    "DEFAULT_PATH",
+    "SECTIONS",
+    "Config",
+    "GatewaySection",
+    "HealthSection",
+    "SpoolSection",
+    "UplinkSection",
+    "load",
+    "password",
+    "path_in_force",
+    "read",
+    "sample",
+]
+
+DEFAULT_PATH = Path("/etc/qytet-edge/qytet-edge.toml")
+CREDENTIAL = "broker_password"
+_VARIABLE = "QYTET_EDGE_CONFIG"
+_SECRETS = ("password", "token", "secret", "passphrase")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GatewaySection(_Section):
+    """Who this gateway is, and where it keeps what it must not lose."""
+
+    city: Slug = Field(description="The city whose broker it speaks to, as the registry names it.")
+    name: Slug = Field(description="Its own device name in the registry; also its broker user unless told.")
+    board: str = Field(
+        "raspberry-pi", min_length=1, max_length=200, description="What it runs on, for its birth message."
+    )
+    data_dir: Path = Field(
+        Path("/var/lib/qytet-edge"), description="Folder of the spool and the status socket."
+    )
+    timezone: str = Field("Europe/Tirane", description="Time zone of schedules in rules.")
+
+
+class UplinkSection(_Section):
+    """The city's broker, and how it is spoken to."""
+
+    url: str = Field(
+        description="mqtts://host:8883 (TLS) or mqtt://host:1883, without user or password. Plain mqtt only to this "
+        "machine, unless `plain_allowed`."
+    )
+    user: str = Field("", description="Broker user. Empty: the gateway's name.")
+    password_file: Path | None = Field(
+        None,
+        description="File whose first line is the broker's password. Empty: systemd's credential, or none.",
+    )
+    ca_file: Path | None = Field(
+        None, description="Certificate of the CA that signed the broker's. Empty: the system's CAs."
+    )
+    cert_file: Path | None = Field(None, description="Client certificate, if the broker asks for one.")
+    key_file: Path | None = Field(None, description="Key of the client certificate.")
+    plain_allowed: bool = Field(
+        False, description="Speak without TLS to another machine, too: only inside a closed network."
+    )
+    version: Literal["5", "3.1.1"] = Field("5", description="MQTT version; NATS speaks 3.1.1.")
+    keepalive_s: int = Field(60, ge=5, le=3600, description="Seconds between signs of life.")
+    in_flight: int = Field(200, ge=1, le=5000, description="Messages without the broker's PUBACK, at most.")
+    backfill_rate: float = Field(
+        2000,
+        gt=0,
+        le=100_000,
+        description="Records a second that are sent after an outage, beside live ones.",
+    )
+    batch_records: int = Field(200, ge=1, le=1000, description="Records in one backfill message, at most.")
+    resend_s: float = Field(
+        15, ge=1, le=3600, description="Seconds without a `stored` mark before records go out again; doubles."
+    )
+    metered: bool = Field(
+        False, description="The link is paid by volume: records travel together in batches, not one by one."
+    )
+    metered_interval_s: float = Field(
+        300, ge=10, le=86_400, description="Seconds between two batches on a metered link."
+    )
+
+    @model_validator(mode="after")
+    def _safe(self) -> "UplinkSection":
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+            raise ValueError(f"url must be mqtts://host:port or mqtt://host:port, not {parts.scheme!r}")
+        if parts.username or parts.password:
+            raise ValueError("url must not hold user or password: use `user` and `password_file`")
+        local = parts.hostname in ("localhost", "::1") or parts.hostname.startswith("127.")
+        if parts.scheme == "mqtt" and not local and not self.plain_allowed:
+            raise ValueError("url is plain mqtt to another machine: use mqtts, or set plain_allowed = true")
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file belong together")
+        return self
+
+
+class SpoolSection(_Section):
+    """The store of records that the city has not confirmed yet."""
+
+    max_mb: int = Field(
+        1024, ge=1, description="Megabytes on disk, at most; then the oldest records go, counted."
+    )
+    max_age_days: float = Field(
+        30, gt=0, description="Days that an unconfirmed record is kept, at most; then it goes, counted."
+    )
+    commit_ms: int = Field(
+        250,
+        ge=0,
+        le=10_000,
+        description="Milliseconds to gather readings into one write: more spares the SD card, and delays each "
+        "reading by as much.",
+    )
+
+
+class HealthSection(_Section):
+    """The gateway's own readings."""
+
+    interval_s: float = Field(
+        60, ge=1, le=86_400, description="Seconds between two readings of its own health."
+    )
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole file, checked; `path` is where it was read from."""
+
+    path: Path
+    gateway: GatewaySection
+    uplink: UplinkSection
+    spool: SpoolSection
+    health: HealthSection
+    log: LogSettings
+    sources: tuple[SourceConfig, ...]
+    outputs: tuple[OutputConfig, ...]
+    rules: tuple[BaseModel, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths of the file begin."""
+        return self.path.parent
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of the spool and the status socket."""
+        return self.folder / self.gateway.data_dir
+
+    def context(self, **more: Any) -> Context:
+        """What plug-ins may know of this gateway; `more` as kinds.Context has it."""
+        return Context(self.gateway.city, self.gateway.name, self.folder, self.data_dir, **more)
+
+    def plain(self) -> dict[str, Any]:
+        """Everything in force, as TOML and JSON can hold it; there are no secrets in it."""
+        tables: dict[str, Any] = {name: _plain(getattr(self, name)) for name in SECTIONS}
+        for table, rows in (("source", self.sources), ("output", self.outputs), ("rule", self.rules)):
+            tables[table] = [_plain(row) for row in rows]
+        return tables
+
+
+SECTIONS: Mapping[str, type[BaseModel]] = {
+    "gateway": GatewaySection,
+    "uplink": UplinkSection,
+    "spool": SpoolSection,
+    "health": HealthSection,
+    "log": LogSettings,
+}
+
+
+def path_in_force(given: Path | None = None) -> Path:
+    """The configuration's path: as given, else what QYTET_EDGE_CONFIG names, else the usual place."""
+    return given or Path(os.environ.get(_VARIABLE) or DEFAULT_PATH)
+
+
+def read(path: Path) -> Config:
+    """Read and check the file. Raises SettingsError that names every mistake with its table and field."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"The gateway's configuration {path} cannot be read.",
+            why=str(error),
+            do=f"Make one from the sample (`qytet edge config sample`), or name it: --config or {_VARIABLE}.",
+        ) from error
+    return load(text, path)
+
+
+def load(text: str, path: Path) -> Config:
+    """Check a configuration's text; `path` is where it lies, for messages and relative paths. Raises SettingsError."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML.", why=str(error), do="Correct that line.") from error
+    checked = _Checked(tables)
+    config = checked.config(path)
+    if config is None or checked.wrong:
+        lines = [f"{path} is wrong:", *(f"  {line}" for line in checked.wrong)]
+        raise SettingsError(
+            "\n".join(lines), do="`qytet edge config sample` shows a whole file with comments."
+        )
+    return config
+
+
+def sample() -> str:
+    """The commented sample that the program ships."""
+    return (resources.files("qytet_edge") / "sample.toml").read_text(encoding="utf-8")
+
+
+def password(config: Config) -> str:
+    """The broker's password, or "" if there is none. Raises SettingsError if the named file cannot be read."""
+    named, folder = config.uplink.password_file, os.environ.get("CREDENTIALS_DIRECTORY")
+    if named is not None:
+        path = config.folder / named
+    elif folder and (Path(folder) / CREDENTIAL).is_file():
+        path = Path(folder) / CREDENTIAL
+    else:
+        return ""
+    try:
+        first = path.read_text(encoding="utf-8").splitlines()[:1]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"The broker's password cannot be read from {path}.",
+            why=str(error),
+            do="Write it as the first line of that file, readable by the gateway's user alone.",
+        ) from error
+    return first[0].strip() if first else ""
+
+
+class _Checked:
+    """Checks table by table, so that one look shows all mistakes (`wrong`: one line each)."""
+
+    def __init__(self, tables: dict[str, Any]) -> None:
+        self.wrong: list[str] = []
+        self._tables = tables
+
+    def config(self, path: Path) -> Config | None:
+        known = {*SECTIONS, "source", "output", "rule"}
+        for name in sorted(self._tables.keys() - known):
+            self.wrong.append(f"[{name}]: there is no such table; known are {', '.join(sorted(known))}")
+        sections: dict[str, Any] = {name: self._section(name) for name in SECTIONS}
+        sources = tuple(self._plugins("source", kinds.SOURCES))
+        outputs = tuple(self._plugins("output", kinds.OUTPUTS))
+        rules = tuple(self._rules())
+        if any(section is None for section in sections.values()):
+            return None
+        return Config(path.absolute(), **sections, sources=sources, outputs=outputs, rules=rules)
+
+    def _section(self, name: str) -> BaseModel | None:
+        return self._model(f"[{name}]", SECTIONS[name], self._tables.get(name, {}))
+
+    def _plugins(self, table: str, known: dict[str, str]) -> Iterator[Any]:
+        for place, row in self._rows(table):
+            kind = row.get("kind")
+            if not isinstance(kind, str):
+                self.wrong.append(f"{place}: kind is missing; one of {', '.join(sorted(known))}")
+                continue
+            try:
+                model = kinds.model(known, kind)
+            except SettingsError as error:
+                self.wrong.append(f"{place}, kind: {error}")
+                continue
+            found = self._model(place, model, row)
+            if found is not None:
+                yield found
+
+    def _rules(self) -> Iterator[BaseModel]:
+        rows = list(self._rows("rule"))
+        if not rows:
+            return
+        from qytet_edge.rules import RuleConfig
+
+        for place, row in rows:
+            found = self._model(place, RuleConfig, row)
+            if found is not None:
+                yield found
+
+    def _rows(self, table: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        rows = self._tables.get(table, [])
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            self.wrong.append(f"[{table}]: write it with double brackets, [[{table}]]: there may be several")
+            return
+        names = Counter(str(row.get("name")) for row in rows)
+        for number, row in enumerate(rows, 1):
+            name = str(row.get("name", ""))
+            place = f"[[{table}]] {name or f'number {number}'}"
+            if name and names[name] > 1:
+                self.wrong.append(f"{place}: {names[name]} {table}s bear this name; each needs its own")
+                names[name] = 1  # said once
+            yield place, row
+
+    def _model(self, place: str, model: type[BaseModel], values: Any) -> BaseModel | None:
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            self.wrong += [_line(place, model, item) for item in error.errors(include_url=False)]
+            return None
+
+
+def _line(place: str, model: type[BaseModel], item: Any) -> str:
+    """One mistake in words: where, what was found (unless it could be a secret), what is expected."""
+    field = ".".join(map(str, item["loc"]))
+    name = str(item["loc"][-1]) if item["loc"] else ""
+    where = f"{place}, {field}" if field else place
+    if any(word in name for word in _SECRETS) and item["type"] == "extra_forbidden":
+        return f"{where}: secrets do not belong into this file; use password_file or systemd's credentials"
+    if item["type"] == "extra_forbidden":
+        return f"{where}: there is no such field; known are {', '.join(model.model_fields)}"
+    if item["type"] == "missing":
+        return f"{where}: is missing ({_described(model, item['loc'])})"
+    found = item.get("input")
+    seen = f" (found {found!r})" if isinstance(found, str | int | float | bool) else ""
+    said = str(item["msg"]).removeprefix("Value error, ")
+    described = _described(model, item["loc"])
+    return f"{where}: {said}{seen}" + (f": {described}" if described else "")
+
+
+def _described(model: type[BaseModel], loc: tuple[Any, ...]) -> str:
+    """What the field says of itself; "" for a part of a nested one."""
+    field = model.model_fields.get(str(loc[0])) if len(loc) == 1 else None
+    return (field.description or "") if field else ""
+
+
+def _plain(model: BaseModel) -> dict[str, Any]:
+    return model.model_dump(mode="json", exclude_none=True)

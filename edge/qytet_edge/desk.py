@@ -1,0 +1,178 @@
+"""A source's desk: takes in what it reads, and knows how it is: progress, last readings, errors, restarts."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from qytet import log
+from qytet_edge.records import Checkpoint, Notice, Reading, Relayed
+
+__all__ = ["Account", "Desk", "Last", "Store"]
+
+MOST_DEVICES = 2000
+"""Devices of which a source's account keeps the last reading and the errors; the one silent longest makes room."""
+MOST_KEYS = 256
+"""Values of a device that are shown; a device that speaks of ever new keys begins again."""
+TELL_S = 60.0
+"""Seconds between two log lines about the same trouble."""
+
+_log = log.get("inbox")
+
+
+class Store(Protocol):
+    """What a desk needs of the spool."""
+
+    async def put(self, readings: Sequence[Reading], checkpoint: Checkpoint | None = None) -> object:
+        """As ports.Sink."""
+
+    async def relay(self, records: Sequence[Relayed]) -> object:
+        """As ports.Sink."""
+
+    async def notify(self, notice: Notice) -> object:
+        """As ports.Sink."""
+
+    async def checkpoint(self, source: str) -> bytes | None:
+        """As ports.Sink."""
+
+
+class Last(msgspec.Struct):
+    """What a device last said: wall clock of its acceptance (Unix ms), monotonic seconds, values; counts."""
+
+    at_ms: int = 0
+    at: float = 0.0
+    records: int = 0
+    errors: int = 0
+    error: str = ""
+    values: dict[str, float | int | None] = msgspec.field(default_factory=dict)
+
+
+class Account:
+    """How one source is; outlives its restarts. `state`: waiting, running, stuck or stopped."""
+
+    def __init__(self, name: str, now: Callable[[], float] = time.monotonic) -> None:
+        self.name = name
+        self.now = now
+        self.state = "waiting"
+        self.records = 0
+        self.errors = 0
+        self.restarts = 0
+        self.error = ""
+        self.devices: dict[str, Last] = {}
+        self.progress_at = now()
+        self.putting = 0
+        self._told: dict[str, tuple[float, int]] = {}
+
+    def progress(self) -> None:
+        """A sign of life."""
+        self.progress_at = self.now()
+
+    def heard(self, device: str, values: Any, count: int = 1) -> None:
+        """A device's record was accepted."""
+        last = self._last(device)
+        last.at_ms = time.time_ns() // 1_000_000
+        last.at = self.now()
+        last.records += count
+        if len(last.values) > MOST_KEYS:
+            last.values = {}
+        last.values.update(values)
+        self.records += count
+
+    def trouble(self, what: str, device: str = "") -> None:
+        """Count an error; log the first, then at most one line a minute for each device."""
+        self.errors += 1
+        self.error = what
+        if device:
+            last = self._last(device)
+            last.errors += 1
+            last.error = what
+        told_at, unsaid = self._told.get(device, (float("-inf"), 0))
+        if self.now() - told_at < TELL_S:
+            self._told[device] = (told_at, unsaid + 1)
+            return
+        _bounded(self._told)
+        self._told[device] = (self.now(), 0)
+        _log.warning("trouble", source=self.name, device=device, what=what, unsaid=unsaid)
+
+    def _last(self, device: str) -> Last:
+        found = self.devices.pop(device, None)
+        if found is None:
+            _bounded(self.devices)
+            found = Last()
+        self.devices[device] = found  # at the end: the first is the one that has been silent longest
+        return found
+
+
+class Desk:
+    """The Sink of one run of a source. A run that is over cannot put anything: its successor has the checkpoint."""
+
+    def __init__(
+        self, account: Account, store: Store, accepted: Callable[[Sequence[Reading]], None] | None = None
+    ) -> None:
+        self._account = account
+        self._store = store
+        self._accepted = accepted
+        self._closed = False
+
+    def close(self) -> None:
+        """The run is over."""
+        self._closed = True
+
+    async def put(self, readings: Sequence[Reading], checkpoint: Checkpoint | None = None) -> None:
+        """Accept readings; as ports.Sink says."""
+        await self._while_putting(self._store.put, readings, checkpoint)
+        for reading in readings:
+            self._account.heard(reading.device, reading.values)
+        if self._accepted and readings:
+            self._accepted(readings)
+
+    async def relay(self, records: Sequence[Relayed]) -> None:
+        """Accept a nearby node's records; as ports.Sink says."""
+        await self._while_putting(self._store.relay, records)
+        readings = [_reading(record) for record in records]
+        for reading in readings:
+            self._account.heard(reading.device, reading.values)
+        if self._accepted and readings:
+            self._accepted(readings)
+
+    async def notify(self, notice: Notice) -> None:
+        """Accept a message that is no record; as ports.Sink says."""
+        await self._while_putting(self._store.notify, notice)
+
+    async def checkpoint(self, source: str) -> bytes | None:
+        """The state that this source last kept, or None."""
+        return await self._store.checkpoint(source)
+
+    def beat(self) -> None:
+        """A sign of life without a reading."""
+        self._account.progress()
+
+    def trouble(self, what: str, *, device: str = "") -> None:
+        """One failed read."""
+        self._account.trouble(what, device)
+
+    async def _while_putting(self, act: Callable[..., Any], *args: Any) -> None:
+        """While the disk makes us wait, the source is not to blame: its deadline stands still."""
+        if self._closed:
+            raise RuntimeError(f"this run of {self._account.name} is over")
+        self._account.putting += 1
+        try:
+            await act(*args)
+        finally:
+            self._account.putting -= 1
+            self._account.progress()
+
+
+def _reading(record: Relayed) -> Reading:
+    """A relayed record as the rules see it."""
+    try:
+        values = msgspec.json.decode(record.m, type=dict[str, float | int | None])
+    except msgspec.MsgspecError:  # the city judges it, not we
+        values = {}
+    return Reading(record.device, values, record.t_ms, record.tq)
+
+
+def _bounded(table: dict[str, Any]) -> None:
+    while len(table) >= MOST_DEVICES:
+        del table[next(iter(table))]
