@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from qytet_ingest.ledger import Boot
 
-__all__ = ["Batch", "Birth", "DeadLetter", "LogLine", "StateChange", "Undated"]
+__all__ = ["Ack", "Batch", "Birth", "DeadLetter", "LogLine", "StateChange", "Undated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,16 @@ class LogLine:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """A device's answer to a command; `ident` is the command's id."""
+
+    device_id: int
+    ident: str
+    state: str
+    why: str
+
+
 @dataclass(slots=True)
 class Batch:
     """Messages in order of arrival and what became of them.
@@ -83,6 +93,7 @@ class Batch:
     births: list[Birth] = field(default_factory=list)
     states: list[StateChange] = field(default_factory=list)
     logs: list[LogLine] = field(default_factory=list)
+    acks: list[Ack] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         """Whether there is anything to commit."""

@@ -12,7 +12,7 @@ from typing import Any
 from qytet_contract import codes, notices, records, topics
 from qytet_contract.codes import ContractError
 from qytet_ingest import exactjson
-from qytet_ingest.batch import Batch, Birth, DeadLetter, LogLine, StateChange, Undated
+from qytet_ingest.batch import Ack, Batch, Birth, DeadLetter, LogLine, StateChange, Undated
 from qytet_ingest.ledger import Boot
 from qytet_ingest.registry import Device, Registry
 
@@ -29,6 +29,7 @@ class Route:
     reply: bytes = b""
     reason: str = ""
     ignored: bool = False
+    ident: str = ""
 
 
 class Checked:
@@ -72,7 +73,7 @@ class Checked:
         if parsed is None or parsed[2] not in topics.FROM_DEVICE:
             mine = self.registry.is_mine(name.decode(errors="replace"))
             return Route("", None, "", reason=codes.BAD_TOPIC, ignored=not mine)
-        city, claimed, kind, gateway, _ident = parsed
+        city, claimed, kind, gateway, ident = parsed
         device = self.registry.devices.get(claimed)
         if device is None:
             return Route(
@@ -89,7 +90,7 @@ class Checked:
         if gateway and device.gateway != gateway:
             return Route(kind, None, claimed, reason=codes.NOT_VIA)
         reply = topics.topic(city, claimed, topics.STORED, gateway=gateway).encode()
-        return Route(kind, device, claimed, reply)
+        return Route(kind, device, claimed, reply, ident=ident)
 
     def take(self, batch: Batch, index: int, route: Route, now_ms: int) -> None:
         """Put message `index` of the batch where it belongs."""
@@ -234,10 +235,9 @@ class Checked:
         notices.check_log(value)
         batch.logs.append(LogLine(device.device_id, value["boot"], value["up"], value["lvl"], value["msg"]))
 
-    def _ack(
-        self, _batch: Batch, _index: int, _route: Route, _device: Device, value: Any, _now_ms: int
-    ) -> None:
-        notices.check_ack(value)  # no command is sent yet, so there is nothing to settle
+    def _ack(self, batch: Batch, _index: int, route: Route, device: Device, value: Any, _now_ms: int) -> None:
+        notices.check_ack(value)
+        batch.acks.append(Ack(device.device_id, route.ident, value["s"], value.get("why", "")))
 
 
 def stream_for(device: Device, key: str, t_ms: int) -> int:

@@ -55,7 +55,8 @@ class Decoder:
 
     def _route(self, name: bytes) -> Route:
         route = self._checked.route(name)
-        if route.device is not None and len(self._routes) < _ROUTES:
+        # each answer to a command has a topic of its own, which never comes again
+        if route.device is not None and not route.ident and len(self._routes) < _ROUTES:
             self._routes[name] = route
         return route
 

@@ -23,6 +23,7 @@ class Metrics:
         self.batches = self._counter("batches", "Transactions committed")
         self.failures = self._counter("database_failures", "Times that the database was not there")
         self.marks = self._counter("marks", "Stored marks sent")
+        self.commands = self._counter("commands", "Commands sent to devices, repetitions included")
         self.reconnects = self._gauge("broker_reconnects", "Times that the broker had to be connected again")
         self.held = self._gauge("held_bytes", "Bytes received and not yet committed")
         self.broker = self._gauge("broker_connected", "1 while the subscription stands")

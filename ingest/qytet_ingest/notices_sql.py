@@ -1,4 +1,4 @@
-"""Writing what devices say of themselves: births, states and log lines."""
+"""Writing what devices say of themselves: births, states, log lines and answers to commands."""
 
 from dataclasses import asdict
 from typing import Any
@@ -30,6 +30,12 @@ _LOG = """
 insert into store.device_log (device_id, boot, up_ms, level, message)
 values (%(device_id)s, %(boot)s, %(up_ms)s, %(level)s, %(message)s)
 """
+# An answer of a device that is late or repeats itself never takes back a final one; that of a third party is nothing.
+_ACK = """
+update store.command set state = %(state)s, why = %(why)s, answered_at = now()
+where command_id = %(ident)s and device_id = %(device_id)s
+  and state not in ('done', 'failed', %(state)s)
+"""
 _ANNOUNCE = """
 insert into store.datastream (device_id, property, channel, valid)
 select d.device_id, %(property)s, %(channel)s, d.valid
@@ -49,6 +55,8 @@ def store(connection: psycopg.Connection[Any], batch: Batch) -> None:
             cursor.executemany(_STATE, [_cleaned(state) for state in batch.states])
         if batch.logs:
             cursor.executemany(_LOG, [_cleaned(line) for line in batch.logs])
+        if batch.acks:
+            cursor.executemany(_ACK, [_cleaned(answer) for answer in batch.acks])
 
 
 def announce(connection: psycopg.Connection[Any], device_id: int, keys: list[str]) -> None:

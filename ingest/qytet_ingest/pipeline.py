@@ -29,6 +29,7 @@ from qytet_ingest.latest import Latest
 from qytet_ingest.ledger import Boot
 from qytet_ingest.marks import Marks
 from qytet_ingest.metrics import Metrics
+from qytet_ingest.outbox import Outbox
 from qytet_ingest.registry import Device, Registry
 from qytet_ingest.rows import Rows
 from qytet_ingest.source import Chunk, Source
@@ -94,6 +95,7 @@ class Pipeline:
         self._boots = Boots()
         self._latest = Latest()
         self._marks = Marks()
+        self._outbox = Outbox(source.publish)
         self._batch = Batch()
         self._held = _Held([])
         self._marks_due = self._latest_due = 0.0
@@ -145,6 +147,7 @@ class Pipeline:
             spent = time.monotonic() - now
             self._latest_due = now + max(self._settings.latest_ms / 1000, spent * _LATEST_SHARE)
             self._with_database(self._hear)
+            self._with_database(self._command)
         if self._second_tries:
             self._with_database(self._try_again)
         if self._reload:
@@ -164,6 +167,8 @@ class Pipeline:
             self._count(batch, rows, time.monotonic() - began)
             self._latest.add(rows)
             self._marks.add(batch.boots)
+            self._outbox.awake(birth.device_id for birth in batch.births)
+            self._outbox.awake(change.device_id for change in batch.states if change.state == "ready")
         self._batch, self._held = Batch(), _Held([])
         for epoch, tokens in held.acks:
             self._source.acknowledge(epoch, tokens)
@@ -240,6 +245,10 @@ class Pipeline:
             )
             self._decoder.use(self.registry)
             _log.info("registry read", devices=len(self.registry.devices))
+
+    def _command(self, connection: psycopg.Connection[Any]) -> None:
+        """Tell devices what operators ask of them."""
+        self._metrics.commands.inc(self._outbox.send(connection, self.registry, self._is_mine))
 
     def _try_again(self, connection: psycopg.Connection[Any]) -> None:
         """Dead letters whose reason may have gone: a few at a time, as live readings come first."""

@@ -7,13 +7,14 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from qytet import cli, settings
-from qytet.db import commands, device_commands
+from qytet.db import commands, control_commands, device_commands
 from qytet.db.migrate import connect
 from qytet.db.registry import parse, register
 from qytet.db.where import embedded_url
@@ -23,6 +24,7 @@ from tests.db.support import description
 PROGRAM = typer.Typer()
 PROGRAM.add_typer(commands.app, name="db")
 PROGRAM.add_typer(device_commands.app, name="device")
+PROGRAM.add_typer(control_commands.app, name="command")
 
 
 @pytest.fixture
@@ -198,3 +200,40 @@ def test_retire_ends_service_once(migrated):
     assert again.returncode == 1
     assert "was retired at" in again.stderr
     assert migrated("device", "retire", "ghost").returncode == 1
+
+
+def test_asking_a_device(migrated):
+    """A command is asked, listed, shown and cancelled by its id; its arguments keep their types."""
+    asked = facts(
+        migrated(
+            "command", "send", "air-1", "set_interval", "--arg", "seconds=30", "--arg", "why=dust", "--json"
+        )
+    )
+    assert (asked["state"], asked["args"]) == ("waiting", {"seconds": 30, "why": "dust"})
+    ident = asked["command_id"]
+    assert [row["command_id"] for row in facts(migrated("command", "list", "--open", "--json"))] == [ident]
+    assert ident in migrated("command", "list").stdout
+    assert facts(migrated("command", "show", ident, "--json"))["device"] == "air-1"
+    assert facts(migrated("command", "cancel", ident, "--json"))["state"] == "cancelled"
+    assert facts(migrated("command", "list", "--open", "--json")) == []
+
+
+def test_waiting_for_an_answer(migrated, postgres_url):
+    """`--wait` returns as soon as the device has answered; what failed is an error that says why."""
+    with connect(postgres_url) as connection, ThreadPoolExecutor(1) as pool:
+        connection.execute("listen qytet_command")
+        asking = pool.submit(migrated, "command", "send", "air-1", "reboot", "--wait", "60")
+        next(connection.notifies(timeout=60, stop_after=1))
+        connection.execute("update store.command set state = 'failed', why = 'busy', answered_at = now()")
+        done = asking.result(60)
+    assert done.returncode == 1
+    assert "state: failed" in done.stdout
+    assert "busy" in done.stderr
+
+
+def test_asking_wrongly(migrated):
+    """An argument without a value and a device that nobody knows are errors that say what to do."""
+    done = migrated("command", "send", "air-1", "reboot", "--arg", "level")
+    assert done.returncode == 1
+    assert "KEY=VALUE" in done.stderr
+    assert "qytet device list" in migrated("command", "send", "nobody", "reboot").stderr

@@ -1,16 +1,18 @@
 """A worker as a process: it tells how it is, waits for what is absent, stops in order, shares devices."""
 
 import json
+import queue
 import subprocess
 import sys
 import zlib
+from datetime import timedelta
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from qytet.db import registry
+from qytet.db import control, registry
 from qytet.db.migrate import connect, migrate
 from qytet.embedded.ports import free_port
 from tests.flow.workers import Worker
@@ -107,6 +109,26 @@ def test_sigterm_drains(private_mosquitto, own_url, tmp_path):
             device.say(live("drain", [201]))
         eventually(lambda: count(own_url) == 201, "the next worker goes on")
         assert after.metric("messages_total") == 1, "nothing acknowledged came again"
+
+
+def test_a_command_reaches_its_device_and_the_answer_its_table(private_mosquitto, own_url, tmp_path):
+    """Asked in the database, sent by the worker, answered by the device, and final in the database."""
+    prepare(own_url, "commanded")
+    with (
+        Worker(own_url, private_mosquitto.url(), tmp_path, {"QYTET_INGEST__CLIENT_ID": "commanding"}),
+        Device(private_mosquitto, "commanded-device") as device,
+        connect(own_url) as db,
+    ):
+        heard = queue.Queue()
+        device.mqtt.on_message = lambda _client, _data, message: heard.put(message)
+        device.mqtt.subscribe("qytet/v1/tirana/commanded/cmd/+", 1)
+        asked = control.ask(db, "commanded", "rebirth", {}, expires_in=timedelta(minutes=5))
+        message = heard.get(timeout=20)
+        assert json.loads(message.payload)["cmd"] == "rebirth"
+        ident = message.topic.rpartition("/")[2]
+        assert ident == asked["command_id"]
+        device.say([(f"qytet/v1/tirana/commanded/ack/{ident}", b'{"v":1,"s":"done"}')])
+        assert control.await_answer(db, ident, 20)["state"] == "done"
 
 
 def test_two_workers_share_the_devices(private_mosquitto, own_url, tmp_path):
