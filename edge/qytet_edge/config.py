@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from qytet.errors import SettingsError
 from qytet.settings import LogSettings
+from qytet_edge.clock.config import ClockConfig
 from qytet_edge.inbox import kinds
 from qytet_edge.inbox.kinds import Context, OutputConfig, Slug, SourceConfig
 
@@ -92,7 +93,7 @@ class UplinkSection(_Section):
     )
     batch_records: int = Field(200, ge=1, le=1000, description="Records in one backfill message, at most.")
     resend_s: float = Field(
-        15, ge=1, le=3600, description="Seconds without a `stored` mark before records go out again; doubles."
+        5, ge=1, le=3600, description="Seconds without a `stored` mark before records go out again; doubles."
     )
     metered: bool = Field(
         False, description="The link is paid by volume: records travel together in batches, not one by one."
@@ -150,6 +151,7 @@ class Config:
     gateway: GatewaySection
     uplink: UplinkSection
     spool: SpoolSection
+    clock: ClockConfig
     health: HealthSection
     log: LogSettings
     sources: tuple[SourceConfig, ...]
@@ -182,6 +184,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "gateway": GatewaySection,
     "uplink": UplinkSection,
     "spool": SpoolSection,
+    "clock": ClockConfig,
     "health": HealthSection,
     "log": LogSettings,
 }

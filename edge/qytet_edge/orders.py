@@ -1,0 +1,123 @@
+"""Commands from the city: each is carried out at most once, in time, and answered; the answers go through the spool.
+
+accepted    it was understood and is being carried out
+done        it was carried out; `why` may hold its result
+failed      it was not: unknown, too late, refused, or interrupted by a restart
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from qytet import log
+from qytet.errors import QytetError
+from qytet_contract import VERSION, notices, strictjson
+from qytet_contract.codes import ContractError
+from qytet_contract.notices import MAX_TEXT
+from qytet_edge.desk import Store
+from qytet_edge.records import Checkpoint, Notice
+
+__all__ = ["Handler", "Orders"]
+
+Handler = Callable[[Mapping[str, Any]], Awaitable[str]]
+"""Carries out a command with these arguments; returns what to say. Raises QytetError if it cannot."""
+
+_KEEP = 200  # commands remembered, so that one that comes again is only answered again
+_WAITING = 16
+_CHECKPOINT = "gateway.orders"
+
+_log = log.get("orders")
+
+
+class _Seen(msgspec.Struct):
+    """What became of a command: "accepted" while it is carried out."""
+
+    s: str
+    why: str = ""
+
+
+class Orders:
+    """Takes commands in; `work` carries them out one after the other."""
+
+    def __init__(
+        self, device: str, store: Store, handlers: Mapping[str, Handler], now_ms: Callable[[], int | None]
+    ) -> None:
+        self._device = device
+        self._store = store
+        self._handlers = handlers
+        self._now_ms = now_ms
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._queue: asyncio.Queue[tuple[str, str, dict[str, Any]]] = asyncio.Queue(_WAITING)
+
+    async def load(self) -> None:
+        """Remember earlier commands; what was interrupted is answered as failed."""
+        state = await self._store.checkpoint(_CHECKPOINT)
+        if state is not None:
+            self._seen = OrderedDict(msgspec.json.decode(state, type=dict[str, _Seen]))
+        for ident, seen in list(self._seen.items()):
+            if seen.s == "accepted":
+                await self._answer(ident, "failed", "interrupted: the gateway started again")
+
+    async def take(self, ident: str, payload: bytes) -> None:
+        """A command has come: refuse it, answer it again, or line it up."""
+        seen = self._seen.get(ident)
+        if seen is not None:
+            await self._say(ident, seen)
+            return
+        try:
+            name, args = self._understood(payload)
+        except (ContractError, QytetError) as error:
+            await self._answer(ident, "failed", str(error))
+            return
+        if self._queue.full():
+            await self._answer(ident, "failed", f"{_WAITING} commands wait already")
+            return
+        await self._answer(ident, "accepted", "")
+        self._queue.put_nowait((ident, name, args))
+
+    async def work(self) -> None:
+        """Carry out what waits, for ever."""
+        while True:
+            ident, name, args = await self._queue.get()
+            _log.info("command", ident=ident, name=name)
+            try:
+                said = await self._handlers[name](args)
+            except (QytetError, OSError, ValueError) as error:
+                await self._answer(ident, "failed", str(error))
+            except Exception as error:  # noqa: BLE001 (the city learns of it)
+                _log.exception("command failed", ident=ident, name=name)
+                await self._answer(ident, "failed", f"{type(error).__name__}: {error}")
+            else:
+                await self._answer(ident, "done", said)
+
+    def _understood(self, payload: bytes) -> tuple[str, dict[str, Any]]:
+        value: Any = strictjson.loads(payload)
+        notices.check_cmd(value)
+        now = self._now_ms()
+        if now is None:
+            raise QytetError(
+                "The gateway does not know the time", why="so it cannot tell whether this is too late."
+            )
+        if value["exp"] <= now:
+            raise QytetError("The command came too late", why="it has expired.")
+        if value["cmd"] not in self._handlers:
+            raise QytetError(
+                f"There is no command {value['cmd']!r} here", why=f"known: {sorted(self._handlers)}"
+            )
+        return value["cmd"], value["args"]
+
+    async def _answer(self, ident: str, word: str, why: str) -> None:
+        """Remember first: a crash in between leaves a command unanswered rather than carried out twice."""
+        seen = _Seen(word, why[:MAX_TEXT])
+        self._seen[ident] = seen
+        while len(self._seen) > _KEEP:
+            self._seen.popitem(last=False)
+        await self._store.put([], Checkpoint(_CHECKPOINT, msgspec.json.encode(self._seen)))
+        await self._say(ident, seen)
+
+    async def _say(self, ident: str, seen: _Seen) -> None:
+        payload = msgspec.json.encode({"v": VERSION, "s": seen.s, "why": seen.why})
+        await self._store.notify(Notice(self._device, f"ack/{ident}", payload))

@@ -1,0 +1,73 @@
+"""What systemd is told: ready, stopping, still alive. Nothing happens where it did not start us.
+
+The protocol is sd_notify(3): one datagram of `KEY=value` lines to the socket that NOTIFY_SOCKET names.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Self
+
+from qytet import log
+
+__all__ = ["Systemd"]
+
+_log = log.get("systemd")
+
+
+class Systemd:
+    """The connection to the manager that started us, if one did; a context manager."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._address = environment.get("NOTIFY_SOCKET", "")
+        self._socket: socket.socket | None = None
+        self.watchdog_s = _watchdog_s(environment)
+
+    def __enter__(self) -> Self:
+        if self._address:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.setblocking(False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def say(self, *lines: str) -> None:
+        """Send lines such as `READY=1`; a manager that does not listen is no reason to fail."""
+        if self._socket is None:
+            return
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        try:
+            self._socket.sendto("\n".join(lines).encode(), address)
+        except OSError as error:
+            _log.warning("systemd does not listen", why=str(error))
+
+    async def feed(self, alive: Callable[[], Awaitable[str]]) -> None:
+        """Feed the watchdog three times a period while `alive` answers "" (or says why not) in time; for ever."""
+        period = self.watchdog_s
+        if period is None:
+            return
+        while True:
+            try:
+                async with asyncio.timeout(period / 3):
+                    why = await alive()
+            except TimeoutError:
+                why = "no answer"
+            if why:
+                _log.error("watchdog not fed", why=why)
+            else:
+                self.say("WATCHDOG=1")
+            await asyncio.sleep(period / 3)
+
+
+def _watchdog_s(environment: Mapping[str, str]) -> float | None:
+    """Seconds within which the watchdog wants to be fed; None if it is not for us."""
+    try:
+        microseconds = int(environment.get("WATCHDOG_USEC", "0"))
+        ours = int(environment.get("WATCHDOG_PID", str(os.getpid()))) == os.getpid()
+    except ValueError:
+        return None
+    return microseconds / 1_000_000 if microseconds > 0 and ours else None
