@@ -25,6 +25,13 @@ class Sink(Protocol):
     async def relay(self, records: Sequence[Relayed]) -> None:
         """Accept a nearby node's records; those that are kept or marked already are counted and change nothing."""
 
+    async def holds(self, device: str, boot: str, lo: int) -> None:
+        """Accept that a nearby node holds nothing below `lo` of this boot (an empty `hist`, a birth).
+
+        Passed on by itself it would make the city give up what is still held here: a birth is passed on with
+        `lo` 1, an empty `hist` not at all; the uplink says `lo` as soon as it is true of the spool, too.
+        """
+
     async def notify(self, notice: Notice) -> None:
         """Accept a message that is no record; kept until the city's broker has it."""
 
