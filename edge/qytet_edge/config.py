@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +21,7 @@ from qytet.settings import LogSettings
 from qytet_edge.clock.config import ClockConfig
 from qytet_edge.inbox import kinds
 from qytet_edge.inbox.kinds import Context, OutputConfig, Slug, SourceConfig
+from qytet_edge.rules.config import RuleConfig
 
 __all__ = [
     "CREDENTIAL",
@@ -40,6 +41,7 @@ __all__ = [
 
 DEFAULT_PATH = Path("/etc/qytet-edge/qytet-edge.toml")
 CREDENTIAL = "broker_password"
+M = TypeVar("M", bound=BaseModel)
 _VARIABLE = "QYTET_EDGE_CONFIG"
 _SECRETS = ("password", "token", "secret", "passphrase")
 
@@ -156,7 +158,7 @@ class Config:
     log: LogSettings
     sources: tuple[SourceConfig, ...]
     outputs: tuple[OutputConfig, ...]
-    rules: tuple[BaseModel, ...]
+    rules: tuple[RuleConfig, ...]
 
     @property
     def folder(self) -> Path:
@@ -286,13 +288,8 @@ class _Checked:
             if found is not None:
                 yield found
 
-    def _rules(self) -> Iterator[BaseModel]:
-        rows = list(self._rows("rule"))
-        if not rows:
-            return
-        from qytet_edge.rules import RuleConfig
-
-        for place, row in rows:
+    def _rules(self) -> Iterator[RuleConfig]:
+        for place, row in self._rows("rule"):
             found = self._model(place, RuleConfig, row)
             if found is not None:
                 yield found
@@ -311,7 +308,7 @@ class _Checked:
                 names[name] = 1  # said once
             yield place, row
 
-    def _model(self, place: str, model: type[BaseModel], values: Any) -> BaseModel | None:
+    def _model(self, place: str, model: type[M], values: Any) -> M | None:
         try:
             return model.model_validate(values)
         except ValidationError as error:

@@ -30,6 +30,9 @@ class Store(Protocol):
     async def relay(self, records: Sequence[Relayed]) -> object:
         """As ports.Sink."""
 
+    async def holds(self, device: str, boot: str, lo: int) -> object:
+        """As ports.Sink."""
+
     async def notify(self, notice: Notice) -> object:
         """As ports.Sink."""
 
@@ -95,6 +98,31 @@ class Account:
         self._told[device] = (self.now(), 0)
         _log.warning("trouble", source=self.name, device=device, what=what, unsaid=unsaid)
 
+    def state_now(self) -> dict[str, Any]:
+        """For status: plain values; `seen_s` and `progress_s` are ages in seconds."""
+        now = self.now()
+        return {
+            "name": self.name,
+            "state": self.state,
+            "records": self.records,
+            "errors": self.errors,
+            "restarts": self.restarts,
+            "last_error": self.error,
+            "progress_s": round(now - self.progress_at, 1),
+            "waiting_for_disk": self.putting > 0,
+            "devices": {
+                name: {
+                    "records": last.records,
+                    "errors": last.errors,
+                    "last_error": last.error,
+                    "at_ms": last.at_ms or None,
+                    "seen_s": round(now - last.at, 1) if last.at_ms else None,
+                    "values": last.values,
+                }
+                for name, last in sorted(self.devices.items())
+            },
+        }
+
     def _last(self, device: str) -> Last:
         found = self.devices.pop(device, None)
         if found is None:
@@ -135,6 +163,10 @@ class Desk:
             self._account.heard(reading.device, reading.values)
         if self._accepted and readings:
             self._accepted(readings)
+
+    async def holds(self, device: str, boot: str, lo: int) -> None:
+        """A nearby node holds nothing below `lo` any more; as ports.Sink says."""
+        await self._while_putting(self._store.holds, device, boot, lo)
 
     async def notify(self, notice: Notice) -> None:
         """Accept a message that is no record; as ports.Sink says."""

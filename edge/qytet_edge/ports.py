@@ -5,7 +5,7 @@ Everything that runs is an asyncio task. Whoever must call a blocking library do
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from qytet_edge.records import Checkpoint, Notice, Reading, Relayed
 
@@ -63,6 +63,7 @@ class Source(Protocol):
         """Read and put, for ever."""
 
 
+@runtime_checkable
 class Marks(Protocol):
     """Who wants to hear of the city's `stored` marks and commands for nearby nodes: the relay."""
 
