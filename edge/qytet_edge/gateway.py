@@ -14,6 +14,7 @@ from qytet.errors import QytetError
 from qytet_edge import config as configuration
 from qytet_edge.clock import Clock
 from qytet_edge.config import Config
+from qytet_edge.health import Board, Health, Parts
 from qytet_edge.inbox import kinds
 from qytet_edge.inbox.kinds import Context, OutputConfig, SourceConfig
 from qytet_edge.journal import Journal
@@ -52,7 +53,17 @@ class Gateway:
             reports={one.name: one.reports for one in config.outputs},
         )
         self.supervisor = Supervisor(spool, accepted=self.rules.accepted)
-        self.sources: list[Source] = [*(_source(one, context) for one in config.sources), self.rules]
+        self.health = Health(
+            device=own,
+            board=Board(config.data_dir),
+            parts=Parts(self._backlog, self._dropped, self._errors),
+            clock=clock,
+            journal=self.journal,
+            interval_s=config.health.interval_s,
+            sources=[one.name for one in config.sources],
+        )
+        inbox = [_source(one, context) for one in config.sources]
+        self.sources: list[Source] = [*inbox, self.rules, self.health]
         self.orders = Orders(
             own, spool, {"set": self._set, "rebirth": self._rebirth, **handlers}, lambda: clock.stamp()[0]
         )
@@ -82,6 +93,7 @@ class Gateway:
             "spool": dataclasses.asdict(self.spool.state()),
             "uplink": msgspec.to_builtins(self.uplink.state()),
             "sources": [account.state_now() for account in self.supervisor.accounts.values()],
+            "health": self.health.state(),
             **self.rules.state(),
             "events": self.journal.recent(),
         }
@@ -103,6 +115,16 @@ class Gateway:
                 await close()
             except Exception as error:  # noqa: BLE001 (the others must still be closed)
                 _log.error("output not closed", output=name, why=str(error))
+
+    def _backlog(self) -> int:
+        return self.spool.state().records
+
+    def _dropped(self) -> int:
+        return self.spool.state().dropped
+
+    def _errors(self) -> dict[str, int]:
+        accounts = self.supervisor.accounts
+        return {one.name: accounts[one.name].errors for one in self.config.sources if one.name in accounts}
 
     async def _mark(self, device: str, boot: str) -> int:
         return await self.spool.known(device, boot) or 0

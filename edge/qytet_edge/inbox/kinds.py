@@ -120,7 +120,9 @@ def load(table: dict[str, str], kind: str) -> ModuleType:
         raise SettingsError(
             f"Kind {kind!r} cannot be used here.",
             why=f"The Python module {missing.name} is not installed.",
-            do="Install the gateway's libraries: pip install 'qytet[edge]'",
+            do="Install qytet again."
+            if (missing.name or "").startswith("qytet")
+            else "Install the gateway's libraries: pip install 'qytet[edge]'",
         ) from missing
 
 
