@@ -28,7 +28,6 @@ class Relayed(NamedTuple):
     """A record that a nearby node made: its boot, number and time are its own and stay as they are.
 
     `m` is the JSON text of its values, byte for byte. `lo`: the lowest number that the node says it still holds.
-    `seq` 0 with an empty `m` is no record: it only says `lo` (a birth, or a backfill without rows).
     """
 
     device: str

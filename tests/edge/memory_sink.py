@@ -15,6 +15,7 @@ class MemorySink:
         self.readings: list[Reading] = []
         self.relayed: list[Relayed] = []
         self.notices: list[Notice] = []
+        self.held: list[tuple[str, str, int]] = []
         self.checkpoints: dict[str, bytes] = {}
         self.troubles: list[tuple[str, str]] = []
         self.puts = 0
@@ -35,6 +36,11 @@ class MemorySink:
     async def relay(self, records: Sequence[Relayed]) -> None:
         await self._room()
         self.relayed += records
+        await self._tell()
+
+    async def holds(self, device: str, boot: str, lo: int) -> None:
+        await self._room()
+        self.held.append((device, boot, lo))
         await self._tell()
 
     async def notify(self, notice: Notice) -> None:

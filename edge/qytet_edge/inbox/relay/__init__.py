@@ -90,6 +90,11 @@ class Nodes:
         self._commands: deque[tuple[str, bytes]] = deque(maxlen=MOST_COMMANDS)
         self._passed: OrderedDict[bytes, float] = OrderedDict()
 
+    @property
+    def connected(self) -> bool:
+        """Whether the local broker lets us read now."""
+        return self._broker is not None and self._broker.connected
+
     def serves(self, device: str) -> bool:
         """Whether this node is relayed here; the gateway itself never is."""
         return device != self._context.gateway and any(
@@ -221,6 +226,8 @@ async def _keep(heard: Sequence[Heard], sink: Sink) -> None:
                 group.create_task(sink.notify(notice))
         if records:
             group.create_task(sink.relay(records))
+        for word in {word for one in heard for word in one.words if word.lost and word.lowest > 1}:
+            group.create_task(sink.holds(word.device, word.boot, word.lowest))
 
 
 def _filters(city: str) -> list[str]:

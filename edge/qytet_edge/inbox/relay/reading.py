@@ -24,7 +24,7 @@ _Values = dict[str, int | float | None]
 
 
 class Word(NamedTuple):
-    """A node spoke of this boot: it still holds `lowest`, or, if `lost`, asks that all below is known as lost."""
+    """A node spoke of this boot: it sends `lowest`, or, if `lost`, says that it holds nothing below."""
 
     device: str
     boot: str
@@ -118,8 +118,6 @@ def _understand_hist(device: str, payload: bytes) -> Heard:
     words = [Word(device, found.boot, min(record.seq for record in good))] if good else []
     if lo is not None:
         words.append(Word(device, found.boot, lo, lost=True))
-        if not good:
-            good.append(_only_lo(device, found.boot, lo))
     if not bad:
         return Heard(tuple(good), words=tuple(words))
     rest = b'{"v":%d,"boot":"%s","r":[%s]}' % (VERSION, found.boot.encode(), b",".join(bad))
@@ -175,10 +173,6 @@ def _check_doubtful(m: msgspec.Raw, values: _Values) -> None:
         strictjson.loads(raw)
 
 
-def _only_lo(device: str, boot: str, lo: int) -> Relayed:
-    return Relayed(device, boot, 0, None, 0, "none", b"", lo)
-
-
 def _understand_birth(device: str, payload: bytes) -> Heard:
     """A birth whose `lo` says nothing new: the spool is told it instead."""
     try:
@@ -194,7 +188,7 @@ def _understand_birth(device: str, payload: bytes) -> Heard:
     if found.lo == 1:
         return Heard(notices=(Notice(device, topics.BIRTH, payload, retain=True),), words=(word,))
     humble = Notice(device, topics.BIRTH, msgspec.json.encode({**value, "lo": 1}), retain=True)
-    return Heard((_only_lo(device, found.boot, found.lo),), (humble,), (word,))
+    return Heard(notices=(humble,), words=(word,))
 
 
 def _check_size(payload: bytes) -> None:
