@@ -43,6 +43,8 @@ DEFAULT_PATH = Path("/etc/qytet-edge/qytet-edge.toml")
 CREDENTIAL = "broker_password"
 M = TypeVar("M", bound=BaseModel)
 _VARIABLE = "QYTET_EDGE_CONFIG"
+_TAKEN = ("health", "rules")
+"""Sources that every gateway has."""
 _SECRETS = ("password", "token", "secret", "passphrase")
 
 
@@ -306,6 +308,8 @@ class _Checked:
             if name and names[name] > 1:
                 self.wrong.append(f"{place}: {names[name]} {table}s bear this name; each needs its own")
                 names[name] = 1  # said once
+            if name in _TAKEN and table == "source":
+                self.wrong.append(f"{place}: the gateway itself uses this name; choose another")
             yield place, row
 
     def _model(self, place: str, model: type[M], values: Any) -> M | None:

@@ -52,6 +52,11 @@ class Orders:
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._queue: asyncio.Queue[tuple[str, str, dict[str, Any]]] = asyncio.Queue(_WAITING)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits or is being carried out."""
+        return not any(seen.s == "accepted" for seen in self._seen.values())
+
     async def load(self) -> None:
         """Remember earlier commands; what was interrupted is answered as failed."""
         state = await self._store.checkpoint(_CHECKPOINT)
@@ -70,10 +75,10 @@ class Orders:
         try:
             name, args = self._understood(payload)
         except (ContractError, QytetError) as error:
-            await self._answer(ident, "failed", str(error))
+            await self._say(ident, _Seen("failed", str(error)[:MAX_TEXT]))  # it would be refused again
             return
         if self._queue.full():
-            await self._answer(ident, "failed", f"{_WAITING} commands wait already")
+            await self._say(ident, _Seen("failed", f"{_WAITING} commands wait already"))
             return
         await self._answer(ident, "accepted", "")
         self._queue.put_nowait((ident, name, args))
@@ -113,7 +118,7 @@ class Orders:
         """Remember first: a crash in between leaves a command unanswered rather than carried out twice."""
         seen = _Seen(word, why[:MAX_TEXT])
         self._seen[ident] = seen
-        while len(self._seen) > _KEEP:
+        while len(self._seen) > _KEEP:  # the oldest: far fewer than these wait
             self._seen.popitem(last=False)
         await self._store.put([], Checkpoint(_CHECKPOINT, msgspec.json.encode(self._seen)))
         await self._say(ident, seen)

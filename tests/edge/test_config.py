@@ -67,6 +67,7 @@ class TestMistakes:
             (GOOD + "[[source]]\nname = 'x'", "[[source]] x: kind is missing; one of contact, file"),
             (GOOD + "[[source]]\nkind = 'nose'", "[[source]] number 1, kind: There is no kind 'nose'"),
             (GOOD + NODES + NODES, "[[source]] street: 2 sources bear this name"),
+            (GOOD + NODES.replace("street", "rules"), "the gateway itself uses this name"),
             (GOOD + NODES + "device = 1", "[[source]] street, device: there is no such field"),
             (GOOD + "[[rule]]\nname = 'x'", "[[rule]] x, "),
         ],

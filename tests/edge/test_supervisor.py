@@ -34,6 +34,9 @@ class Memory:
     async def relay(self, records: Sequence[Relayed]) -> None:
         raise NotImplementedError
 
+    async def holds(self, device: str, boot: str, lo: int) -> None:
+        raise NotImplementedError
+
     async def notify(self, notice: Notice) -> None:
         raise NotImplementedError
 

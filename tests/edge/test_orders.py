@@ -1,0 +1,193 @@
+"""Commands from the city: carried out at most once, in time, and answered, also across restarts."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from qytet.errors import QytetError
+from qytet_contract import notices
+from qytet_edge.orders import Handler, Orders
+from qytet_edge.records import Checkpoint, Notice, Reading, Relayed
+
+NOW = 1_800_000_000_000
+
+
+class Memory:
+    """A spool in memory that outlives the orders that use it."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str, str]] = []
+        self.states: dict[str, bytes] = {}
+
+    async def put(self, readings: Sequence[Reading], checkpoint: Checkpoint | None = None) -> None:
+        assert not readings
+        assert checkpoint is not None
+        self.states[checkpoint.source] = checkpoint.state
+
+    async def relay(self, records: Sequence[Relayed]) -> None:
+        raise NotImplementedError
+
+    async def holds(self, device: str, boot: str, lo: int) -> None:
+        raise NotImplementedError
+
+    async def notify(self, notice: Notice) -> None:
+        answer = json.loads(notice.payload)
+        notices.check_ack(answer)
+        assert notice.device == "gw-1"
+        self.said.append((notice.kind, answer["s"], answer["why"]))
+
+    async def checkpoint(self, source: str) -> bytes | None:
+        return self.states.get(source)
+
+
+def _command(name: str, exp: int = NOW + 1000, **args: Any) -> bytes:
+    return json.dumps({"v": 1, "cmd": name, "exp": exp, "args": args}).encode()
+
+
+def _run(
+    memory: Memory,
+    handlers: Mapping[str, Handler],
+    script: Callable[[Orders], Awaitable[None]],
+    now: int | None = NOW,
+) -> list[tuple[str, str, str]]:
+    """One life of the gateway; returns all answers so far once nothing waits."""
+
+    async def main() -> None:
+        orders = Orders("gw-1", memory, handlers, lambda: now)
+        await orders.load()
+        working = asyncio.create_task(orders.work())
+        try:
+            await script(orders)
+            async with asyncio.timeout(5):
+                while not (orders.idle or working.done()):  # noqa: ASYNC110 (looked at by this test alone)
+                    await asyncio.sleep(0)
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+    asyncio.run(main())
+    return memory.said
+
+
+class _Count:
+    """A handler that counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[Mapping[str, Any]] = []
+
+    async def __call__(self, args: Mapping[str, Any]) -> str:
+        self.calls.append(args)
+        return "fine"
+
+
+def test_done_once_and_answered() -> None:
+    """A command is accepted, carried out and answered; the same id again is only answered again."""
+    count = _Count()
+
+    async def script(orders: Orders) -> None:
+        await orders.take("c1", _command("go", level=5))
+        await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await orders.take("c1", _command("go", level=5))
+
+    said = _run(Memory(), {"go": count}, script)
+    assert count.calls == [{"level": 5}]
+    assert said == [("ack/c1", "accepted", ""), ("ack/c1", "done", "fine"), ("ack/c1", "done", "fine")]
+
+
+def test_once_across_restarts() -> None:
+    """A command that was carried out before a restart is not carried out again after it."""
+    memory, count = Memory(), _Count()
+
+    async def script(orders: Orders) -> None:
+        await orders.take("c1", _command("go"))
+
+    _run(memory, {"go": count}, script)
+    said = _run(memory, {"go": count}, script)
+    assert len(count.calls) == 1
+    assert said[-1] == ("ack/c1", "done", "fine")
+
+
+def test_interrupted_is_failed() -> None:
+    """A command during which the gateway died is answered as failed at the next start, and not repeated."""
+    memory, count = Memory(), _Count()
+
+    async def dies(_args: Mapping[str, Any]) -> str:
+        raise asyncio.CancelledError
+
+    async def script(orders: Orders) -> None:
+        await orders.take("c1", _command("go"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    _run(memory, {"go": dies}, script)
+    assert memory.said == [("ack/c1", "accepted", "")]
+
+    async def again(orders: Orders) -> None:
+        await orders.take("c1", _command("go"))
+
+    said = _run(memory, {"go": count}, again)
+    assert said[1][:2] == ("ack/c1", "failed")
+    assert "interrupted" in said[1][2]
+    assert count.calls == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "now", "why"),
+    [
+        (_command("go", exp=NOW), NOW, "too late"),
+        (_command("go"), None, "does not know the time"),
+        (_command("fly"), NOW, "no command 'fly'"),
+        (b"{", NOW, "not_json"),
+        (b'{"v":1,"cmd":"go","exp":1800000000000}', NOW, "missing_field"),
+    ],
+)
+def test_refused_with_reason(payload: bytes, now: int | None, why: str) -> None:
+    """What is too late, unknown or unreadable is refused with the reason, and nothing is done."""
+    count = _Count()
+
+    async def script(orders: Orders) -> None:
+        await orders.take("c1", payload)
+
+    [(kind, word, said)] = _run(Memory(), {"go": count}, script, now)
+    assert (kind, word) == ("ack/c1", "failed")
+    assert why in said
+    assert count.calls == []
+
+
+@pytest.mark.parametrize("error", [QytetError("no"), OSError("no"), KeyError("no")])
+def test_failure_is_told(error: Exception) -> None:
+    """Whatever goes wrong in a command is its answer, and the next command is carried out."""
+    count = _Count()
+
+    async def fails(_args: Mapping[str, Any]) -> str:
+        raise error
+
+    async def script(orders: Orders) -> None:
+        await orders.take("c1", _command("bad"))
+        await orders.take("c2", _command("go"))
+
+    said = _run(Memory(), {"bad": fails, "go": count}, script)
+    assert [(kind, word) for kind, word, _ in said if word != "accepted"] == [
+        ("ack/c1", "failed"),
+        ("ack/c2", "done"),
+    ]
+    assert "no" in next(why for _, word, why in said if word == "failed")
+
+
+def test_bounded() -> None:
+    """More commands at once than may wait are refused, and only the latest are remembered."""
+    memory, count = Memory(), _Count()
+
+    async def script(orders: Orders) -> None:
+        for number in range(300):
+            await orders.take(f"c{number}", _command("go"))
+
+    said = _run(memory, {"go": count}, script)
+    assert 0 < len(count.calls) < 300
+    assert sum(word == "failed" and "wait already" in why for _, word, why in said) == 300 - len(count.calls)
+    assert len(json.loads(memory.states["gateway.orders"])) <= 200

@@ -1,0 +1,104 @@
+"""What the gateway tells of itself: the status socket, and systemd."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from qytet.errors import ServerError
+from qytet_edge import status
+from qytet_edge.systemd import Systemd
+
+
+def test_status_is_answered(tmp_path: Path) -> None:
+    """Whoever may connect gets the whole state as JSON; others may not even connect; the end leaves no socket."""
+
+    async def main() -> object:
+        (tmp_path / status.SOCKET).touch()  # of a run that was killed
+        async with status.serving(tmp_path, lambda: {"deep": {"text": "ë" * 100_000}}):
+            assert (tmp_path / status.SOCKET).stat().st_mode & 0o777 == 0o600
+            return await asyncio.to_thread(status.ask, tmp_path)
+
+    assert asyncio.run(main()) == {"deep": {"text": "ë" * 100_000}}
+    assert not (tmp_path / status.SOCKET).exists()
+    with pytest.raises(ServerError, match=r"does not answer.*systemctl status"):
+        status.ask(tmp_path)
+
+
+def test_status_survives_a_rude_client(tmp_path: Path) -> None:
+    """A client that hangs up at once does not keep the next one from its answer."""
+
+    async def main() -> object:
+        async with status.serving(tmp_path, lambda: {"text": "x" * 1_000_000}):
+            for _ in range(5):
+                rude = socket.socket(socket.AF_UNIX)
+                rude.connect(str(tmp_path / status.SOCKET))
+                rude.close()
+            return await asyncio.to_thread(status.ask, tmp_path)
+
+    assert asyncio.run(main()) == {"text": "x" * 1_000_000}
+
+
+def test_too_long_a_path_is_explained(tmp_path: Path) -> None:
+    """A data folder whose path is too long for a unix socket is told, not cut."""
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+
+    async def main() -> None:
+        async with status.serving(folder, dict):
+            raise AssertionError("it cannot serve there")
+
+    with pytest.raises(ServerError, match="too long"):
+        asyncio.run(main())
+
+
+class TestSystemd:
+    """sd_notify, as the manager sees it."""
+
+    def test_nothing_without_a_manager(self) -> None:
+        """Where systemd did not start us, nothing is sent and the watchdog's task ends at once."""
+        with Systemd({}) as systemd:
+            systemd.say("READY=1")
+            asyncio.run(systemd.feed(_well))
+
+    def test_fed_while_alive_only(self, tmp_path: Path) -> None:
+        """The watchdog is fed while the gateway answers that it is well; not while it is ill, nor while it hangs."""
+        answers = iter(["", "", "ill", "hangs", ""])
+
+        async def alive() -> str:
+            answer = next(answers, None)
+            if answer is None:
+                raise asyncio.CancelledError
+            if answer == "hangs":
+                await asyncio.sleep(60)
+            return answer
+
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(tmp_path / "notify"))
+            manager.settimeout(5)
+            environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000"}
+            with Systemd(environment) as systemd:
+                systemd.say("READY=1", "STATUS=3 sources")
+                with pytest.raises(asyncio.CancelledError):
+                    asyncio.run(systemd.feed(alive))
+            assert manager.recv(100) == b"READY=1\nSTATUS=3 sources"
+            manager.setblocking(False)
+            fed = 0
+            while True:
+                try:
+                    assert manager.recv(100) == b"WATCHDOG=1"
+                except BlockingIOError:
+                    break
+                fed += 1
+        assert fed == 3
+
+    def test_a_watchdog_of_others_is_not_ours(self) -> None:
+        """Settings meant for another process, or that are no numbers, start no watchdog."""
+        assert Systemd({"WATCHDOG_USEC": "30000", "WATCHDOG_PID": "1"}).watchdog_s is None
+        assert Systemd({"WATCHDOG_USEC": "soon"}).watchdog_s is None
+        assert Systemd({"WATCHDOG_USEC": "30000000"}).watchdog_s == 30
+
+
+async def _well() -> str:
+    return ""
