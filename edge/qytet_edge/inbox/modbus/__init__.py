@@ -1,0 +1,28 @@
+"""Modbus RTU and TCP: energy meters, flow meters, 4-20 mA modules and weather stations, by register maps.
+
+line        how a line is named and set          frames  which bytes are the answer
+connection  one pymodbus client                  bus     kept open, one question at a time
+maps        register maps as data (maps/*.toml)  values  registers to numbers
+plan        few questions for many fields        source  polls; probe: what `qytet edge doctor` says
+"""
+
+from qytet_edge.findings import Finding
+from qytet_edge.inbox.kinds import Context
+from qytet_edge.inbox.modbus.config import ModbusConfig, RtuConfig, TcpConfig
+from qytet_edge.inbox.modbus.source import ModbusSource
+
+__all__ = ["Config", "RtuConfig", "TcpConfig", "create", "probe"]
+
+Config = RtuConfig | TcpConfig
+
+
+def create(config: ModbusConfig, context: Context) -> ModbusSource:
+    """A source for one line. Raises QytetError if its maps or units do not fit together."""
+    return ModbusSource(config, context)
+
+
+async def probe(config: ModbusConfig, context: Context) -> list[Finding]:
+    """What a check of the line and its units finds out."""
+    from qytet_edge.inbox.modbus.probe import probe as ask
+
+    return await ask(config, context)

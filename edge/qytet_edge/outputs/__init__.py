@@ -1,0 +1,1 @@
+"""Outputs: what the gateway can move in the street, each kind a plug-in of its own."""
