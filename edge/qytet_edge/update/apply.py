@@ -130,9 +130,9 @@ def apply_config(
             check(candidate)
             _write_as(config.with_name(config.name + ".back"), old, config)
             trial.begin(layout, "config", names[0], names[1], checks=checks)
-        except BaseException:
+        except (QytetError, OSError):
             if not layout.trial.exists():
-                candidate.unlink(missing_ok=True)
+                disk.remove(candidate)
             raise
         disk.rename(candidate, config)
     restart()

@@ -8,7 +8,7 @@ from qytet.errors import InputError
 from qytet_edge.update import disk
 from qytet_edge.update.layout import COMPLETE
 
-__all__ = ["Builder", "environment", "seal", "smoke"]
+__all__ = ["Builder", "borrow_lgpio", "environment", "install", "seal", "smoke"]
 
 PYTHON = Path("/usr/bin/python3")
 DIST_PACKAGES = Path("/usr/lib/python3/dist-packages")
@@ -22,10 +22,15 @@ def environment(release: Path, wheels: Path, version: str, *, python: Path = PYT
     """Make a virtual environment with `qytet[edge]` of this version; nothing is fetched. Raises InputError."""
     disk.before("build")
     _run([str(python), "-m", "venv", "--clear", str(release)], "A Python environment cannot be made.")
+    install(release, wheels, version)
+    borrow_lgpio(release)
+
+
+def install(release: Path, wheels: Path, version: str) -> None:
+    """Install `qytet[edge]` of this version from the wheels into the environment. Raises InputError."""
     pip = [str(release / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
     source = ["--no-index", "--no-cache-dir", "--only-binary", ":all:", "--find-links", str(wheels)]
     _run([*pip, *source, f"qytet[edge]=={version}"], "The bundle's packages cannot be installed.")
-    borrow_lgpio(release)
 
 
 def borrow_lgpio(release: Path, dist_packages: Path = DIST_PACKAGES) -> None:

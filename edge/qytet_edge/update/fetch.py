@@ -18,6 +18,7 @@ MOST = 300_000_000  # bytes of a bundle
 _CHUNK = 1 << 16
 _SILENCE_S = 60.0
 _PARTIAL = http.HTTPStatus.PARTIAL_CONTENT
+_ANEW = (http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, http.HTTPStatus.TOO_MANY_REQUESTS)
 
 
 def check_url(url: str) -> None:
@@ -65,6 +66,8 @@ def fetch(url: str, sha256: str, to: Path, stop: threading.Event, *, most: int =
     except urllib.error.HTTPError as error:
         error.close()
         part.unlink(missing_ok=True)
+        if error.code >= 500 or error.code in _ANEW:
+            raise OSError(f"the server answers {error.code}") from error
         raise InputError("The bundle cannot be fetched.", why=f"The server answers {error.code}.") from error
     except http.client.HTTPException as error:
         raise OSError(f"the line broke: {error!r}") from error
@@ -76,7 +79,7 @@ def fetch(url: str, sha256: str, to: Path, stop: threading.Event, *, most: int =
     part.replace(to)
 
 
-def _take(answer: IO[bytes], part: Path, have: int, most: int, stop: threading.Event) -> None:
+def _take(answer: http.client.HTTPResponse, part: Path, have: int, most: int, stop: threading.Event) -> None:
     with part.open("ab" if have else "wb") as file:
         while chunk := answer.read(_CHUNK):
             if stop.is_set():
@@ -85,3 +88,5 @@ def _take(answer: IO[bytes], part: Path, have: int, most: int, stop: threading.E
             if have > most:
                 raise InputError(f"The bundle is bigger than {most:,} bytes.")
             file.write(chunk)
+    if answer.length:  # read() of a number of bytes does not raise for a short body
+        raise OSError(f"the line broke {answer.length:,} bytes before the end")
