@@ -7,12 +7,16 @@ from typing import Annotated, Any
 import typer
 
 from qytet_edge import config as configuration
+from qytet_edge.update.commands import app as update_app
+from qytet_edge.update.commands import config_apply
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Run a gateway, and ask how it is.", no_args_is_help=True)
 config_app = typer.Typer(help="Check, show or begin a configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(update_app, name="update")
+config_app.command(name="apply")(config_apply)
 
 File = Annotated[
     Path | None,
@@ -47,6 +51,18 @@ def status(file: File = None, as_json: Json = False) -> None:
         _print(found)
     else:
         show_status(found)
+
+
+@app.command()
+def doctor(file: File = None, as_json: Json = False) -> None:
+    """Look at everything between the instruments and the city, and say how to mend what is wrong.
+
+    Exit code 1 if there is a problem; warnings are no problem.
+    """
+    from qytet.doctor.show import show
+    from qytet_edge.doctor import diagnose
+
+    show(diagnose(configuration.path_in_force(file)), as_json=as_json)
 
 
 @config_app.command()

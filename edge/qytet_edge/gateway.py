@@ -1,5 +1,6 @@
 """The parts of a gateway, made from its configuration and tied together; `service` lets them work."""
 
+import asyncio
 import dataclasses
 import math
 import time
@@ -23,6 +24,9 @@ from qytet_edge.ports import Marks, Output, Sink, Source
 from qytet_edge.rules import Rules
 from qytet_edge.spool import Limits, Spool
 from qytet_edge.supervisor import Supervisor
+from qytet_edge.update.evidence import Evidence
+from qytet_edge.update.layout import Layout
+from qytet_edge.update.remote import Updates
 from qytet_edge.uplink import Address, Identity, Manners, Metered, Uplink
 
 __all__ = ["Gateway", "limits"]
@@ -67,6 +71,8 @@ class Gateway:
         self.orders = Orders(
             own, spool, {"set": self._set, "rebirth": self._rebirth, **handlers}, lambda: clock.stamp()[0]
         )
+        self.updates = Updates(Layout(), self.orders.answer, self._tell_update)
+        self.orders.delegate("update", self.updates.command)
         self.uplink = Uplink(
             spool,
             address(config),
@@ -104,6 +110,38 @@ class Gateway:
         if busy > _HANGS_S and self.spool.state().full_since_ms is None:
             return f"the spool's writer has been at one thing for {busy:.0f} s"
         return ""
+
+    async def prove(self) -> None:
+        """During a trial of a new release or configuration: say so once the city has stored a record of ours."""
+        evidence = Evidence(Layout(), self.config.path)
+        if not evidence.wanted:
+            return
+        boot, first = self.spool.boot, await self._next_numbers()
+        evidence.begin(first)
+        while evidence.wanted:
+            if (
+                self.spool.boot != boot
+            ):  # a corrupt spool was set aside: its successor's first records prove as much
+                boot = self.spool.boot
+                evidence.begin({(device, boot): 1 for device, _boot in first})
+            for device, _boot in first:
+                evidence.stored(device, boot, await self._mark(device, boot))
+            await asyncio.sleep(_PROVE_S)
+
+    async def _next_numbers(self) -> dict[tuple[str, str], int]:
+        """The number that the next record of each device of ours will have at least."""
+        boot = self.spool.boot
+        held = {(one.device, one.boot): one.next_seq for one in await self.spool.held() if one.own}
+        devices = {
+            self.config.gateway.name,
+            *(device for source in self.sources for device in source.streams),
+        }
+        return {
+            (device, boot): held.get((device, boot), await self._mark(device, boot) + 1) for device in devices
+        }
+
+    async def _tell_update(self, level: str, line: str) -> None:
+        self.journal.add("warning" if level == "warning" else "info", "update", line)
 
     async def close_outputs(self) -> None:
         """Leave every output in its safe state."""
@@ -146,6 +184,7 @@ class Gateway:
         return ""
 
 
+_PROVE_S = 2.0
 _HANGS_S = 120.0
 """A transaction on the slowest SD card takes seconds; a check of the file at the start is not under the watchdog."""
 

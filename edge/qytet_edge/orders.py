@@ -20,10 +20,13 @@ from qytet_contract.notices import MAX_TEXT
 from qytet_edge.desk import Store
 from qytet_edge.records import Checkpoint, Notice
 
-__all__ = ["Handler", "Orders"]
+__all__ = ["Delegate", "Handler", "Orders"]
 
 Handler = Callable[[Mapping[str, Any]], Awaitable[str]]
 """Carries out a command with these arguments; returns what to say. Raises QytetError if it cannot."""
+
+Delegate = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+"""Takes a command's id and arguments and answers by `Orders.answer` itself, also across restarts and repetitions."""
 
 _KEEP = 200  # commands remembered, so that one that comes again is only answered again
 _WAITING = 16
@@ -49,8 +52,17 @@ class Orders:
         self._store = store
         self._handlers = handlers
         self._now_ms = now_ms
+        self._delegates: dict[str, Delegate] = {}
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._queue: asyncio.Queue[tuple[str, str, dict[str, Any]]] = asyncio.Queue(_WAITING)
+
+    def delegate(self, name: str, delegate: Delegate) -> None:
+        """Leave a command, its memory and its answers to somebody else."""
+        self._delegates[name] = delegate
+
+    async def answer(self, ident: str, word: str, why: str) -> None:
+        """A delegate's answer; returns when it is durable."""
+        await self._say(ident, _Seen(word, why[:MAX_TEXT]))
 
     @property
     def idle(self) -> bool:
@@ -76,6 +88,9 @@ class Orders:
             name, args = self._understood(payload)
         except (ContractError, QytetError) as error:
             await self._say(ident, _Seen("failed", str(error)[:MAX_TEXT]))  # it would be refused again
+            return
+        if name in self._delegates:
+            await self._delegates[name](ident, args)
             return
         if self._queue.full():
             await self._say(ident, _Seen("failed", f"{_WAITING} commands wait already"))
@@ -108,10 +123,9 @@ class Orders:
             )
         if value["exp"] <= now:
             raise QytetError("The command came too late", why="it has expired.")
-        if value["cmd"] not in self._handlers:
-            raise QytetError(
-                f"There is no command {value['cmd']!r} here", why=f"known: {sorted(self._handlers)}"
-            )
+        known = sorted({*self._handlers, *self._delegates})
+        if value["cmd"] not in known:
+            raise QytetError(f"There is no command {value['cmd']!r} here", why=f"known: {known}")
         return value["cmd"], value["args"]
 
     async def _answer(self, ident: str, word: str, why: str) -> None:

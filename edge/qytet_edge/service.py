@@ -96,6 +96,7 @@ async def serve(config: Config, stop: asyncio.Event, systemd: Systemd) -> None:
             "journal": made.journal.run,
             "orders": made.orders.work,
             "uplink": made.uplink.run,
+            "updates": made.updates.run,
         }
         for name, part in parts.items():
             await stack.enter_async_context(_working(name, _kept(name, part)))
@@ -103,6 +104,7 @@ async def serve(config: Config, stop: asyncio.Event, systemd: Systemd) -> None:
         sources = await stack.enter_async_context(_working("sources", made.supervisor.run(made.sources)))
         await stack.enter_async_context(status.serving(config.data_dir, made.state))
         await stack.enter_async_context(_working("watchdog", systemd.feed(made.alive)))
+        await stack.enter_async_context(_working("evidence", made.prove()))
         systemd.say("READY=1", f"STATUS={len(config.sources)} sources")
         _log.info("working", gateway=config.gateway.name, boot=spool.boot, sources=len(config.sources))
         await _first(stop, sources)
