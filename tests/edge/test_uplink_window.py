@@ -179,10 +179,12 @@ def test_a_strange_pattern_costs_no_more_than_so_much() -> None:
 def test_pace_follows_the_link() -> None:
     """Records per second are kept to; slow PUBACKs shrink what may be in flight, quick ones widen it."""
     pace = Pace(rate=1000, batch_records=100)
-    assert pace.records(0.0) == 100
+    pace.fill(0.0)
+    assert pace.wait() == 0
     pace.spend(100)
-    assert pace.records(0.05) == 50
-    assert abs(pace.wait_for(100) - 0.05) < 1e-9
+    pace.fill(0.05)
+    assert abs(pace.wait() - 0.05) < 1e-9
+    assert Pace(rate=2, batch_records=100).batch == 1
     for _ in range(10):
         pace.acked(2.0, 30_000)
     assert pace.allowance == LEAST_BYTES

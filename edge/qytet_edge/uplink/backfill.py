@@ -51,8 +51,9 @@ class BackfillSender:
             return self._manners.look_s
         if self._blocked():
             return 0
-        if self._pace.records(self._line.clock()) < self._manners.batch_records:
-            return min(self._pace.wait_for(self._manners.batch_records), self._manners.look_s)
+        self._pace.fill(self._line.clock())
+        if wait := self._pace.wait():
+            return min(wait, self._manners.look_s)
         for window in self._windows.in_turn():
             if await self._send_from(window):
                 return 0
@@ -87,7 +88,7 @@ class BackfillSender:
                 self._send(window, [], [])
                 return True
             return False
-        most = min(self._manners.batch_records, window.room)
+        most = min(self._pace.batch, window.room)
         room = min(self._line.batch_bytes, max(self._pace.allowance, 1000))
         records = await self._store.read(window.device, window.boot, seq - 1, most, room)
         window.read_to(records[-1].seq if records else window.highest)

@@ -78,10 +78,10 @@ class Connection:
         self._opened: asyncio.Future[Opened] = self._loop.create_future()
         self.ended: asyncio.Future[str] = self._loop.create_future()
         """Done when the connection is over, with the reason."""
-        self._stop = threading.Event()
+        self._abandoned = threading.Event()
         self._refusal = ""
-        self._client: paho.Client | None = self._make_client(client_id, will)
-        self._thread = threading.Thread(target=self._run, args=(self._client,), name="uplink", daemon=True)
+        self._client: paho.Client | None = None
+        self._thread = threading.Thread(target=self._run, args=(client_id, will), name="uplink", daemon=True)
 
     async def open(self) -> Opened:
         """Connect; returns when the broker has accepted. Raises ServerError."""
@@ -110,21 +110,20 @@ class Connection:
         return self._client.publish(topic, payload, QOS, retain).mid
 
     def acknowledge(self, mid: int) -> None:
-        """PUBACK a message that was heard."""
-        if self._client is not None:
+        """PUBACK a message that was heard; one with QoS 0 needs none."""
+        if mid and self._client is not None:
             self._client.ack(mid, QOS)
 
     async def close(self, seconds: float) -> None:
         """Disconnect in order, but wait no longer than this."""
         if self._client is not None and not self.ended.done():
-            self._stop.set()
             self._client.disconnect()
             await asyncio.wait((self.ended,), timeout=seconds)
         self.abandon()
 
     def abandon(self) -> None:
         """Cut the line without a word; the broker will speak our will. Never blocks."""
-        self._stop.set()
+        self._abandoned.set()
         client, self._client = self._client, None
         sock: Any = client.socket() if client is not None else None
         if sock is not None:
@@ -159,21 +158,24 @@ class Connection:
         client.on_socket_register_write = lambda *_: None
         return client
 
-    def _run(self, client: paho.Client) -> None:
+    def _run(self, client_id: str, will: Will | None) -> None:
         """The network thread's whole life."""
-        reason = ""
+        reason, client = "", None
         try:
+            client = self._make_client(
+                client_id, will
+            )  # here, as reading all of the system's CAs takes a while
             self._connect(client)
+            self._client = client
             code = MQTTErrorCode.MQTT_ERR_SUCCESS
-            while code == MQTTErrorCode.MQTT_ERR_SUCCESS and not (
-                self._stop.is_set() and self._client is None
-            ):
+            while code == MQTTErrorCode.MQTT_ERR_SUCCESS and not self._abandoned.is_set():
                 code = client.loop(LOOP_S)
             reason = paho.error_string(code)
         except Exception as error:  # noqa: BLE001 (a stranger may answer anything; whatever breaks ends the line)
             reason = str(error) or type(error).__name__
         finally:
-            _let_go(client)
+            if client is not None:
+                _let_go(client)
             self._soon(self._end, self._refusal or reason)
 
     def _connect(self, client: paho.Client) -> None:

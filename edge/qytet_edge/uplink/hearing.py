@@ -68,13 +68,8 @@ class Hearing:
             await self._news.wait()
             self._news.clear()
             newest, self._newest = self._newest, {}
-            for (device, boot), seq in newest.items():
-                window = self._windows.find(device, boot)
-                if window is not None:
-                    window.marked(seq, self._line.clock())
-                await self._store.mark(device, boot, seq)
-                if self._marks is not None and not self._identity.is_own(device):
-                    await self._attempt("mark", device, self._marks.stored(device, boot, seq))
+            # All at once: the spool writes them in one transaction, however long it gathers.
+            await asyncio.gather(*(self._pass_on(*key, seq) for key, seq in newest.items()))
 
     async def pass_commands_on(self) -> None:
         """Hand commands over in order, for ever; the broker keeps each until its handler has returned."""
@@ -87,6 +82,14 @@ class Hearing:
             elif self._marks is not None:
                 await self._attempt("command", device, self._marks.command(device, ident, payload))
             connection.acknowledge(mid)
+
+    async def _pass_on(self, device: str, boot: str, seq: int) -> None:
+        window = self._windows.find(device, boot)
+        if window is not None:
+            window.marked(seq, self._line.clock())
+        await self._store.mark(device, boot, seq)
+        if self._marks is not None and not self._identity.is_own(device):
+            await self._attempt("mark", device, self._marks.stored(device, boot, seq))
 
     def _mark(self, device: str, message: Message) -> None:
         try:

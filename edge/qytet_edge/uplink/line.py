@@ -103,7 +103,7 @@ class Line:
         self.since = self._moved_at = self.clock()
         self.totals.connects += 1
         self.up.set()
-        self._ring()
+        self.ring()
 
     def down(self, why: str) -> None:
         """The connection ended; everything without a PUBACK counts as not sent."""
@@ -115,7 +115,7 @@ class Line:
         flights, self._flights, self._backfill = self._flights, {}, 0
         for flight in flights.values():
             flight.done("lost")
-        self._ring()
+        self.ring()
 
     def publish(
         self,
@@ -149,8 +149,9 @@ class Line:
             self.totals.refused += 1
             self.refusal = f"the broker refused a message: {refusal}"
         flight.done("refused" if refusal else "acked")
-        self._ring()
+        self.ring()
 
-    def _ring(self) -> None:
+    def ring(self) -> None:
+        """Wake whoever waits for a change."""
         for bell in self._bells:
             bell.set()

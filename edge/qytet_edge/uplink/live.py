@@ -37,6 +37,7 @@ class LiveSender:
             room = self._line.room
             if room > 0:
                 self.send(self._store.fresh.take(room))
+                self._line.ring()  # the backfill may have waited for us
             else:
                 await self._bell.wait()
 

@@ -17,21 +17,22 @@ class Pace:
 
     def __init__(self, rate: float, batch_records: int) -> None:
         self.allowance = FIRST_BYTES
+        self.batch = max(1, min(batch_records, int(rate / 4)))
+        """Records of one message, at most: a slow rate is kept by small messages, not by rare ones."""
         self._rate = rate
-        self._most = float(max(batch_records, rate / 4))
-        self._tokens = float(batch_records)
+        self._most = max(self.batch, rate / 4)
+        self._tokens = float(self.batch)
         self._at: float | None = None
 
-    def records(self, now: float) -> int:
-        """How many records may go out now."""
+    def fill(self, now: float) -> None:
+        """Let time fill the bucket."""
         if self._at is not None:
             self._tokens = min(self._tokens + (now - self._at) * self._rate, self._most)
         self._at = now
-        return int(self._tokens)
 
-    def wait_for(self, records: int) -> float:
-        """Seconds until so many may go out."""
-        return max(0.0, (min(records, self._most) - self._tokens) / self._rate)
+    def wait(self) -> float:
+        """Seconds until a whole batch may go out; 0 for now."""
+        return max(0.0, (self.batch - self._tokens) / self._rate)
 
     def spend(self, records: int) -> None:
         """So many went out; may be owed for a moment."""

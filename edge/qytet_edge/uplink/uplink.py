@@ -168,7 +168,7 @@ class Uplink:
         self._notices.reconnected()
         self._line.opened(connection, opened.receive_maximum, opened.packet_maximum)
         _log.info("connected", broker=str(self._address), session_present=opened.session_present)
-        greeting = asyncio.create_task(self.greet(), name="uplink greeting")
+        greeting = asyncio.create_task(self._greet(), name="uplink greeting")
         try:
             await self._watch(connection, boot)
         finally:
@@ -204,6 +204,12 @@ class Uplink:
             if self._store.boot != boot:
                 await connection.close(self._manners.farewell_s)
                 return
+
+    async def _greet(self) -> None:
+        try:
+            await self.greet()
+        except QytetError as error:  # the spool is closing
+            _log.warning("no_greeting", why=str(error))
 
     async def _say_hello(self, device: str, lo: int) -> None:
         identity, boot = self._identity, self._store.boot
