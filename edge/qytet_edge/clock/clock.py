@@ -95,11 +95,11 @@ class Clock:
 
     def stamp(self) -> tuple[int | None, str]:
         """Unix milliseconds and how they are known, as a record carries them: `(None, "none")` if they are not."""
-        boot = self._boottime()
+        boot, real = self._boottime(), self._now()
         with self._lock:
-            self._notice_step(self._now() - boot)
+            self._notice_step(real - boot)
             basis = self._basis
-        t_ms = (basis.offset_ns + boot) // 1_000_000
+        t_ms = (real if basis.system else basis.offset_ns + boot) // 1_000_000
         if basis.tq == "none" or not BUILT_MS <= t_ms < TIME_CEILING:
             return None, "none"
         return t_ms, basis.tq
