@@ -1,7 +1,6 @@
 """What the spool tells its users, and the bounds that they give it."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from qytet.errors import QytetError
 
@@ -19,7 +18,7 @@ class Limits:
     """How much the spool may take. The defaults suit 50 records/s for several days on a 16 GB card."""
 
     bytes: int = 4096 * MIB
-    """What the database may hold before its oldest records are dropped; its log comes on top (see `log_pages`)."""
+    """What the database may hold before its oldest records are dropped; SQLite's log of 8 to 16 MiB comes on top."""
     age_s: int = 30 * 86400
     """Records are dropped after so many seconds of a *running* gateway: neither a clock that jumps nor a winter
     without power ages them."""
@@ -36,8 +35,6 @@ class Limits:
     """Records that lie in the order of arrival, mirrored in memory, before they are sorted by device."""
     roll_bytes: int = 2 * MIB
     """The same in bytes of their values."""
-    log_pages: int = 2048
-    """Pages of 4 KiB that SQLite's write-ahead log gathers before it is copied into the database."""
     check_s: float = 20.0
     """Longest time that the check after an unclean end may take before the gateway starts without its answer."""
     boots: int = 10000
@@ -46,7 +43,8 @@ class Limits:
     """Corrupt files kept for whoever wants to look at them."""
 
 
-class Held(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Held:
     """One numbering of which the spool holds records, or of which it must tell that they are lost.
 
     `lo` is what may be said to the city: nothing below it is held any more, here or (relayed) by the node.

@@ -13,7 +13,7 @@ from qytet_edge.spool.fresh import Fresh
 from qytet_edge.spool.host import Host
 from qytet_edge.spool.model import Held, Limits, State
 from qytet_edge.spool.store import Store
-from qytet_edge.spool.writer import Job, Writer
+from qytet_edge.spool.writer import Writer
 
 __all__ = ["Spool"]
 
@@ -140,7 +140,7 @@ class Spool:
             await self._write(lambda change: change.noticed(ids), frees=True)
 
     async def _write(self, stage: Callable[[Change], T], *, frees: bool = False) -> T:
-        return await self._writer.submit(Job(stage, frees=frees))
+        return await self._writer.desk.write(stage, frees=frees)
 
     async def _read(self, look: Callable[[Store], T]) -> T:
-        return await self._writer.ask(look)
+        return await self._writer.desk.ask(look)
