@@ -3,7 +3,7 @@
 line        how a line is named and set          frames  which bytes are the answer
 connection  one pymodbus client                  bus     kept open, one question at a time
 maps        register maps as data (maps/*.toml)  values  registers to numbers
-plan        few questions for many fields        source  polls; probe: what `qytet edge doctor` says
+plan        few questions for many fields        source  polls; check: what the doctor says
 """
 
 from qytet_edge.findings import Finding
@@ -23,6 +23,6 @@ def create(config: ModbusConfig, context: Context) -> ModbusSource:
 
 async def probe(config: ModbusConfig, context: Context) -> list[Finding]:
     """What a check of the line and its units finds out."""
-    from qytet_edge.inbox.modbus.probe import probe as ask
+    from qytet_edge.inbox.modbus.check import ask_each
 
-    return await ask(config, context)
+    return await ask_each(config, context)

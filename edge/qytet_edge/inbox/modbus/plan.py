@@ -115,6 +115,4 @@ def _end(field: MapField) -> int:
 
 
 def _wrong(unit: UnitConfig, why: str, do: str) -> SettingsError:
-    return SettingsError(
-        f"Unit {unit.address} cannot be read as configured.", why=why[:1].upper() + why[1:] + ".", do=do
-    )
+    return SettingsError(f"Unit {unit.address} cannot be read as configured.", why=why + ".", do=do)

@@ -72,14 +72,13 @@ class ModbusSource:
     async def run(self, sink: Sink) -> None:
         """Poll until cancelled."""
         async with self.bus.use(), asyncio.TaskGroup() as group:
-            for number, station in enumerate(self.stations):
-                group.create_task(
-                    self._attend(number, station, sink), name=f"{self.name} unit {station.config.address}"
-                )
+            for station in self.stations:
+                name = f"{self.name} unit {station.config.address}"
+                group.create_task(self._attend(station, sink), name=name)
 
-    async def _attend(self, number: int, station: Station, sink: Sink) -> None:
+    async def _attend(self, station: Station, sink: Sink) -> None:
         loop = asyncio.get_running_loop()
-        totals_name = f"{self.name}.{number}"
+        totals_name = f"{self.name}.{station.config.address}.{station.config.map}"
         station.totals = _read_totals(await sink.checkpoint(totals_name))
         with suppress(PortError):  # the first poll tells it
             await self.bus.opened(_OPEN_S)
@@ -110,9 +109,9 @@ class ModbusSource:
                 self._take(station, block, answer, values, sink)
         station.silent_polls = station.silent_polls + 1 if silent and not values else 0
         totals = _increments(station, values)
-        if values:
+        if values or totals != station.totals:
             checkpoint = Checkpoint(totals_name, msgspec.json.encode(totals)) if totals else None
-            await sink.put([Reading(station.device, values)], checkpoint)
+            await sink.put([Reading(station.device, values)] if values else [], checkpoint)
             station.totals = totals
 
     async def _asked(self, station: Station, block: Block) -> list[int]:

@@ -9,13 +9,13 @@ from qytet_edge.inbox.modbus.line import SerialLine
 from qytet_edge.inbox.modbus.source import ModbusSource, Station
 from qytet_edge.inbox.modbus.values import decoded
 
-__all__ = ["probe"]
+__all__ = ["ask_each"]
 
 _OPEN_S = 3.0
 _SHOWN = 3
 
 
-async def probe(config: ModbusConfig, context: Context) -> list[Finding]:
+async def ask_each(config: ModbusConfig, context: Context) -> list[Finding]:
     """Ask each unit each of its questions once or twice; changes nothing on the line."""
     source = ModbusSource(config, context)
     async with source.bus.use():

@@ -1,0 +1,114 @@
+"""The Modbus TCP source against a simulated server: cut and refused connections, late and garbled answers."""
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+
+import pytest
+
+from qytet_simulators.instruments.modbus_tcp import TcpServer
+from qytet_simulators.instruments.modbus_unit import Fault
+from tests.edge.modbus_support import VOLTS, WATTS, meter, nobody_left, source, tcp, unit
+from tests.edge.recording_sink import RecordingSink, running
+
+TRUTH = {"grid_phase_voltage": VOLTS, "grid_active_power": WATTS / 1000}
+
+
+def _run(work: Coroutine[None, None, None]) -> None:
+    async def whole() -> None:
+        await work
+        await nobody_left()
+
+    asyncio.run(whole())
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault(), ""),
+        (Fault(silent=True), "unit 1 is silent"),
+        (Fault(before=b"\xde\xad\xbe\xef"), "no answer"),
+        (Fault(cut=9), "no answer"),
+        (Fault(wrong_unit=7), "unit 7 answered"),
+        (Fault(exception=11), "the Modbus gateway at 127.0.0.1"),
+        (Fault(exception=4), "it failed inside"),
+    ],
+    ids=["well", "silence", "garbage", "cut", "wrong unit", "unit behind is silent", "refusal"],
+)
+def test_each_fault_of_a_server_is_told_and_passes(tmp_path: Path, fault: Fault, said: str) -> None:
+    """Whatever a server answers, nothing false is stored, the trouble is named, and reading goes on."""
+
+    async def work() -> None:
+        sink = RecordingSink()
+        faulty = meter(1)
+        faulty.faults.extend([fault] * 2)
+        async with (
+            TcpServer([faulty]) as server,
+            running(source(tcp(tmp_path, server.port, [unit(1)]), tmp_path), sink),
+        ):
+            if said:
+                await sink.until(lambda: bool(sink.troubles))
+            await sink.until(lambda: len(sink.readings) >= 2)
+        assert all(reading.values == TRUTH for reading in sink.readings)
+        assert [what for what in sink.troubles if said not in what] == []
+
+    _run(work())
+
+
+def test_a_late_answer_is_passed_over_by_its_number(tmp_path: Path) -> None:
+    """An answer that comes after its time-out is never taken for that of the next question."""
+
+    async def work() -> None:
+        sink = RecordingSink()
+        slow = meter(1)
+        told = iter(range(1, 1000))
+        slow.tables[4][0] = lambda: 0x4300 + next(told)
+        slow.faults.append(Fault(delay_s=0.2))
+        async with (
+            TcpServer([slow]) as server,
+            running(source(tcp(tmp_path, server.port, [unit(1)], retries=3), tmp_path), sink),
+        ):
+            await sink.until(lambda: len(sink.readings) >= 3)
+        volts = [reading.values["grid_phase_voltage"] for reading in sink.readings]
+        assert len(set(volts)) == len(volts)
+
+    _run(work())
+
+
+def test_a_cut_connection_and_a_dead_server_are_outlived(tmp_path: Path) -> None:
+    """After a reset, and after a time with nobody listening, readings go on by themselves."""
+
+    async def work() -> None:
+        sink = RecordingSink()
+        async with TcpServer([meter(1)]) as server:
+            made = source(tcp(tmp_path, server.port, [unit(1)]), tmp_path)
+            async with running(made, sink) as task:
+                await sink.until(lambda: bool(sink.readings))
+                server.cut()
+                count = len(sink.readings)
+                await sink.until(lambda: len(sink.readings) >= count + 2)
+                await server.stop()
+                sink.troubles.clear()
+                await sink.until(lambda: any("no Modbus server answers" in what for what in sink.troubles))
+                await server.start()
+                count = len(sink.readings)
+                await sink.until(lambda: len(sink.readings) >= count + 2)
+                assert not task.done()
+        assert all(reading.values == TRUTH for reading in sink.readings)
+
+    _run(work())
+
+
+def test_a_server_that_stays_deaf_gets_a_new_connection(tmp_path: Path) -> None:
+    """A connection on which nobody answers any more (an instrument that was reset) is opened anew."""
+
+    async def work() -> None:
+        sink = RecordingSink()
+        deaf = meter(1)
+        deaf.faults.extend([Fault(silent=True)] * 5)
+        async with TcpServer([deaf]) as server:
+            async with running(source(tcp(tmp_path, server.port, [unit(1)], timeout_s=0.05), tmp_path), sink):
+                await sink.until(lambda: bool(sink.readings))
+            assert server.connections == 2
+
+    _run(work())
