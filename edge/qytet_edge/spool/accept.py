@@ -48,20 +48,14 @@ def _dated(reading: Reading, now_ms: int | None, tq: str, up_ms: int) -> Dated:
 
 
 def _text(values: dict[str, float | int | None]) -> bytes:
-    try:
-        return _encode(values)
-    except OverflowError:  # beyond 64 bits: a double, as the contract reads it
-        wide = {key: _double(key, value) for key, value in values.items()}
-        return _encode(wide)
-
-
-def _double(key: str, value: float | None) -> float | None:
-    if value is None or abs(value) <= _MAX_INT:
-        return value
-    try:
-        return float(value)
-    except OverflowError:
-        raise ContractError(codes.NOT_FINITE, key) from None
+    """JSON text; a whole number beyond 64 bits becomes the double that the contract's readers take it for."""
+    for key, value in values.items():
+        if type(value) is int and abs(value) > _MAX_INT:
+            try:
+                values[key] = float(value)
+            except OverflowError:
+                raise ContractError(codes.NOT_FINITE, key) from None
+    return _encode(values)
 
 
 def check_relayed(relayed: Sequence[Relayed]) -> None:

@@ -63,7 +63,7 @@ class Desk:
 
     async def write(self, stage: Callable[[Change], T], *, frees: bool) -> T:
         """Wait until a write is durable. Raises SpoolError if it cannot be any more."""
-        job = Job(stage, asyncio.get_running_loop().create_future(), frees)
+        job: Job[T] = Job(stage, asyncio.get_running_loop().create_future(), frees)
         self._put(job)
         try:
             return await job.future

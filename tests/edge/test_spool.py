@@ -1,0 +1,415 @@
+"""The spool in good days: numbers, marks, what is told of losses, and what a restart finds."""
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from qytet_contract.codes import ContractError
+from qytet_edge.records import Checkpoint, Notice, Reading, Relayed
+from qytet_edge.spool import Limits, Spool, SpoolError
+from tests.edge.spool_support import NOW_MS, FakeHost, everything, numbers, readings, relayed, spool
+
+
+def test_put_is_durable_and_numbered_by_device(tmp_path: Path) -> None:
+    """What `put` returned for is there after a restart, numbered from 1 by device, with time, uptime and values."""
+
+    async def run() -> None:
+        host = FakeHost()
+        async with spool(tmp_path, host=host) as kept:
+            await kept.put(
+                [Reading("meter", {"grid_current": 1.5, "grid_frequency": None}), *readings(1, "pump")]
+            )
+            await kept.put(readings(2))
+        async with spool(tmp_path, host=host) as kept:
+            boot = kept.boot
+            assert await numbers(kept, "meter", boot) == [1, 2, 3]
+            [first] = await kept.read("meter", boot, 0, 1, 1)
+            assert first == (
+                "meter",
+                boot,
+                1,
+                NOW_MS,
+                10_000,
+                "ntp",
+                b'{"grid_current":1.5,"grid_frequency":null}',
+            )
+            assert await numbers(kept, "pump", boot) == [1]
+
+    asyncio.run(run())
+
+
+def test_numbering_goes_on_within_one_boot_of_linux(tmp_path: Path) -> None:
+    """A process that starts again goes on with boot and numbers; another boot of the machine begins a new boot at 1."""
+
+    async def run() -> None:
+        host = FakeHost()
+        async with spool(tmp_path, host=host) as kept:
+            first = kept.boot
+            await kept.put(readings(2))
+        async with spool(tmp_path, host=host) as kept:
+            assert kept.boot == first
+            await kept.put(readings(1))
+        host.linux, host.up = "linux-2", 5
+        async with spool(tmp_path, host=host) as kept:
+            assert kept.boot != first
+            await kept.put(readings(1))
+            assert await numbers(kept, "meter", first) == [1, 2, 3]
+            [record] = await kept.read("meter", kept.boot, 0, 10, 1000)
+            assert (record.seq, record.up_ms) == (1, 5)
+
+    asyncio.run(run())
+
+
+def test_a_machine_that_names_no_boot_gets_a_boot_for_each_process(tmp_path: Path) -> None:
+    """Where the kernel does not say which boot this is, no process goes on with another one's numbers."""
+
+    async def run() -> None:
+        host = FakeHost(linux="")
+        boots = set()
+        for _ in range(2):
+            async with spool(tmp_path, host=host) as kept:
+                boots.add(kept.boot)
+                await kept.put(readings(1))
+        assert len(boots) == 2
+
+    asyncio.run(run())
+
+
+def test_an_unknown_clock_gives_no_time(tmp_path: Path) -> None:
+    """Before the clock is known to be right a record has no time, only its uptime."""
+
+    async def run() -> None:
+        async with Spool(tmp_path / "s.db", Limits(spare_bytes=0), host=FakeHost()) as kept:
+            await kept.put(readings(1))
+            [record] = await kept.read("meter", kept.boot, 0, 1, 1)
+            assert (record.t_ms, record.tq, record.up_ms) == (None, "none", 10_000)
+
+    asyncio.run(run())
+
+
+def test_an_instruments_own_time_keeps_the_boots_anchor(tmp_path: Path) -> None:
+    """A reading with a time of its own gets the uptime of that moment, as far as the machine ran then."""
+
+    async def run() -> None:
+        async with spool(tmp_path, host=FakeHost()) as kept:
+            await kept.put(
+                [
+                    Reading("meter", {"grid_current": 1}, NOW_MS - back, "gnss")
+                    for back in (4_000, 86_400_000, -50)
+                ]
+            )
+            records = await kept.read("meter", kept.boot, 0, 9, 9999)
+            assert [(r.t_ms, r.up_ms, r.tq) for r in records] == [
+                (NOW_MS - 4_000, 6_000, "gnss"),
+                (NOW_MS - 86_400_000, 0, "gnss"),
+                (NOW_MS + 50, 10_000, "gnss"),
+            ]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Reading("meter", {"no_such_property": 1}),
+        Reading("meter", {"grid_current": float("nan")}),
+        Reading("meter", {"grid_current": 10**400}),
+        Reading("meter", {}),
+        Reading("Not a slug", {"grid_current": 1}),
+        Reading("meter", {"grid_current": 1}, 0, "ntp"),
+        Reading("meter", {"grid_current": 1}, NOW_MS, "none"),
+    ],
+)
+def test_a_reading_against_the_contract_keeps_nothing(tmp_path: Path, bad: Reading) -> None:
+    """One bad reading refuses the whole put, its checkpoint too: nothing of it is kept, no number is used."""
+
+    async def run() -> None:
+        async with spool(tmp_path) as kept:
+            with pytest.raises(ContractError):
+                await kept.put([*readings(1), bad], Checkpoint("file", b"9"))
+            assert await kept.checkpoint("file") is None
+            assert await kept.held() == []
+
+    asyncio.run(run())
+
+
+def test_a_number_beyond_64_bits_is_kept_as_a_double(tmp_path: Path) -> None:
+    """A whole number that no 64 bits hold becomes the double that every reader of the contract takes it for."""
+
+    async def run() -> None:
+        async with spool(tmp_path) as kept:
+            await kept.put([Reading("meter", {"grid_current": 10**30, "grid_frequency": 3})])
+            [record] = await kept.read("meter", kept.boot, 0, 1, 1)
+            assert record.m == b'{"grid_current":1e30,"grid_frequency":3}'
+
+    asyncio.run(run())
+
+
+def test_checkpoint_is_kept_with_its_readings(tmp_path: Path) -> None:
+    """A source's checkpoint comes back as it was kept last, also one without readings, also after a restart."""
+
+    async def run() -> None:
+        async with spool(tmp_path) as kept:
+            await kept.put(readings(1), Checkpoint("file", b"\x00\xff1"))
+            await kept.put([], Checkpoint("file", b"2"))
+        async with spool(tmp_path) as kept:
+            assert await kept.checkpoint("file") == b"2"
+            assert await kept.checkpoint("other") is None
+
+    asyncio.run(run())
+
+
+def test_mark_lets_go_and_is_idempotent(tmp_path: Path) -> None:
+    """Everything up to a mark is gone for good; a lower, a repeated or an unknown mark changes nothing."""
+
+    async def run() -> None:
+        host = FakeHost()
+        async with spool(tmp_path, host=host) as kept:
+            await kept.put(readings(10))
+            for seq in (4, 4, 2):
+                await kept.mark("meter", kept.boot, seq)
+            await kept.mark("meter", "ffffffff", 3)
+            assert await numbers(kept, "meter", kept.boot) == [5, 6, 7, 8, 9, 10]
+        async with spool(tmp_path, host=host) as kept:
+            [held] = await kept.held()
+            assert (held.lowest, held.highest, held.count, held.mark, held.lo) == (5, 10, 6, 4, 5)
+            await kept.mark("meter", kept.boot, 10)
+            assert await kept.held() == []
+            assert await kept.known("meter", kept.boot) == 10
+            assert await kept.known("meter", "ffffffff") is None
+
+    asyncio.run(run())
+
+
+def test_a_mark_above_all_numbers_moves_the_numbering(tmp_path: Path) -> None:
+    """If the city knows higher numbers than we do, new records get numbers above them: it would ignore lower ones."""
+
+    async def run() -> None:
+        async with spool(tmp_path) as kept:
+            await kept.put(readings(2))
+            await kept.mark("meter", kept.boot, 50)
+            await kept.put(readings(1))
+            assert await numbers(kept, "meter", kept.boot) == [51]
+
+    asyncio.run(run())
+
+
+def test_relayed_records_stay_as_they_are(tmp_path: Path) -> None:
+    """A node's record keeps boot, number, time and the very bytes of its values, in whatever order they come."""
+
+    async def run() -> None:
+        odd = Relayed("node", "0000000a", 3, None, 77, "none", b'{ "pm10" : 1.50 }')
+        async with spool(tmp_path) as kept:
+            await kept.relay([odd, *relayed(9, 1)])
+            records = await kept.read("node", "0000000a", 0, 10, 1000)
+            assert [record.seq for record in records] == [1, 3, 9]
+            assert records[1] == odd[:7]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("roll_rows", [4096, 1])
+def test_a_relayed_record_twice_changes_nothing(tmp_path: Path, roll_rows: int) -> None:
+    """Kept or marked, a record that comes again is counted as a duplicate, and not kept again."""
+
+    async def run() -> None:
+        async with spool(tmp_path, Limits(spare_bytes=0, roll_rows=roll_rows)) as kept:
+            await kept.relay(relayed(1, 2, 3))
+            await kept.mark("node", "0000000a", 1)
+            await kept.relay(relayed(1, 2, 3, 3, 4))
+            assert await numbers(kept, "node", "0000000a") == [2, 3, 4]
+            assert kept.state().duplicates == 4
+            assert kept.state().conflicts == 0
+            assert await kept.notices(10) == []
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("roll_rows", [4096, 1])
+def test_a_relayed_record_with_anothers_number_goes_to_the_city_as_it_is(
+    tmp_path: Path, roll_rows: int
+) -> None:
+    """Same number, other content: the first stays, the second is passed on for the city to judge."""
+
+    async def run() -> None:
+        async with spool(tmp_path, Limits(spare_bytes=0, roll_rows=roll_rows)) as kept:
+            await kept.relay(relayed(5))
+            await kept.relay(relayed(5, value=8))
+            [record] = await kept.read("node", "0000000a", 0, 10, 1000)
+            assert record.m == b'{"pm10":7}'
+            [(_number, notice)] = await kept.notices(10)
+            payload = b'{"v":1,"boot":"0000000a","seq":5,"t":%d,"up":5,"tq":"ntp","m":{"pm10":8}}' % NOW_MS
+            assert notice == Notice("node", "obs", payload)
+            assert kept.notice_kept.is_set()
+            assert kept.state().conflicts == 1
+
+    asyncio.run(run())
+
+
+def test_lo_of_a_node_never_gives_up_what_is_held_here(tmp_path: Path) -> None:
+    """A node that has dropped records speaks for itself: the city hears its `lo` only when nothing below is held."""
+
+    async def run() -> None:
+        async with spool(tmp_path) as kept:
+            await kept.relay(relayed(3, 4, lo=3))
+            await kept.relay(relayed(9, lo=9))
+            [held] = await kept.held()
+            assert (held.own, held.lo) == (False, 3)
+            await kept.mark("node", "0000000a", 4)
+            [held] = await kept.held()
+            assert held.lo == 9
+            await kept.mark("node", "0000000a", 9)
+            assert await kept.held() == []
+            await kept.holds("node", "0000000a", 12)
+            [held] = await kept.held()
+            assert (held.count, held.mark, held.lo) == (0, 9, 12)
+
+    asyncio.run(run())
+
+
+def test_live_records_reach_the_ring_after_their_commit(tmp_path: Path) -> None:
+    """Own records and those that a node sent live are offered for live sending, a node's backlog is not."""
+
+    async def run() -> None:
+        async with spool(tmp_path, Limits(spare_bytes=0, fresh=3)) as kept:
+            await kept.put(readings(1))
+            await kept.relay([*relayed(1, lo=1), *relayed(2)])
+            await asyncio.wait_for(kept.fresh.wait(), 5)
+            assert [(record.device, record.seq) for record in kept.fresh.take(10)] == [
+                ("meter", 1),
+                ("node", 2),
+            ]
+            assert kept.fresh.take(10) == []
+            await kept.put(readings(5))
+            assert [record.seq for record in kept.fresh.take(10)] == [4, 5, 6]
+            assert kept.fresh.overflowed == 2
+
+    asyncio.run(run())
+
+
+def test_notices_stay_until_the_broker_has_them(tmp_path: Path) -> None:
+    """Notices come back in order, a retained one replaces the one before it, and `noticed` lets them go."""
+
+    async def run() -> None:
+        async with spool(tmp_path) as kept:
+            for notice in (
+                Notice("node", "birth", b"old", retain=True),
+                Notice("node", "log", b"1"),
+                Notice("node", "birth", b"new", retain=True),
+                Notice("node", "ack/42", b"\xff"),
+            ):
+                await kept.notify(notice)
+        async with spool(tmp_path) as kept:
+            found = await kept.notices(10)
+            assert [notice.payload for _, notice in found] == [b"1", b"new", b"\xff"]
+            assert [notice.payload for _, notice in await kept.notices(1, after=found[0][0])] == [b"new"]
+            await kept.noticed([number for number, _ in found[:2]] * 2)
+            assert [notice.kind for _, notice in await kept.notices(10)] == ["ack/42"]
+            assert kept.state().notices == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "bad", [Notice("node", "stored", b""), Notice("A", "log", b""), Notice("node", "log", bytes(2 << 20))]
+)
+def test_a_notice_without_a_topic_is_refused(tmp_path: Path, bad: Notice) -> None:
+    """What has no topic, or is too long to keep, is refused before it is kept."""
+
+    async def run() -> None:
+        async with spool(tmp_path) as kept:
+            with pytest.raises(ContractError):
+                await kept.notify(bad)
+
+    asyncio.run(run())
+
+
+def test_writes_that_wait_share_one_transaction(tmp_path: Path) -> None:
+    """However many write at once, few transactions carry them, and each is numbered in the order of its call."""
+
+    async def run() -> None:
+        async with spool(tmp_path, Limits(spare_bytes=0, commit_ms=50)) as kept:
+            before = kept.state().commits
+            await asyncio.gather(*(kept.put(readings(1, first=at)) for at in range(200)))
+            assert kept.state().commits - before <= 3
+            records = await kept.read("meter", kept.boot, 0, 500, 1 << 20)
+            assert [record.m for record in records] == [b'{"grid_current":%d}' % at for at in range(200)]
+
+    asyncio.run(run())
+
+
+def test_read_is_bounded_by_records_and_bytes(tmp_path: Path) -> None:
+    """A read gives at most so many records and bytes, but one record at least, so that nothing too long blocks it."""
+
+    async def run() -> None:
+        async with spool(tmp_path) as kept:
+            await kept.put(readings(50))
+            assert len(await kept.read("meter", kept.boot, 0, 7, 1 << 20)) == 7
+            small = await kept.read("meter", kept.boot, 10, 50, 300)
+            assert small[0].seq == 11
+            assert 1 < len(small) < 8
+            assert len(await kept.read("meter", kept.boot, 0, 50, 1)) == 1
+            assert await kept.read("nobody", kept.boot, 0, 50, 1) == []
+
+    asyncio.run(run())
+
+
+def test_a_closed_spool_says_so(tmp_path: Path) -> None:
+    """After closing nothing is accepted any more, and whoever asks is told."""
+
+    async def run() -> None:
+        async with spool(tmp_path) as kept:
+            pass
+        with pytest.raises(SpoolError, match="closed"):
+            await kept.put(readings(1))
+        with pytest.raises(SpoolError, match="closed"):
+            await kept.held()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_it_behaves_as_a_dictionary_would(tmp_path: Path, seed: int) -> None:
+    """Puts, relays, marks and restarts in any order: what is kept is what a plain dictionary says."""
+    chance = random.Random(seed)
+    limits = Limits(spare_bytes=0, roll_rows=25)
+    host = FakeHost()
+    model: dict[tuple[str, str], dict[int, bytes]] = {}
+    marks: dict[tuple[str, str], int] = {}
+    given: dict[tuple[str, str], int] = {}
+
+    async def step(kept: Spool) -> None:
+        what = chance.random()
+        if what < 0.45:
+            key, count = (chance.choice(["a", "b", "c"]), kept.boot), chance.randint(1, 6)
+            await kept.put(readings(count, key[0], first=given.get(key, 0)))
+            for _ in range(count):
+                value = given[key] = given.get(key, 0) + 1
+                model.setdefault(key, {})[value] = b'{"grid_current":%d}' % (value - 1)
+        elif what < 0.75:
+            key, seqs = ("node", "0000000a"), [chance.randint(1, 120) for _ in range(chance.randint(1, 6))]
+            await kept.relay(relayed(*seqs))
+            for seq in seqs:
+                if seq > marks.get(key, 0):
+                    model.setdefault(key, {})[seq] = b'{"pm10":7}'
+        elif model:
+            key = chance.choice(sorted(model))
+            highest = max(model[key], default=0)
+            if mark := chance.randint(0, highest):
+                marks[key] = max(mark, marks.get(key, 0))
+                await kept.mark(*key, mark)
+                model[key] = {seq: m for seq, m in model[key].items() if seq > mark}
+
+    async def run() -> None:
+        for life in range(6):
+            host.linux = f"linux-{life // 2}"
+            async with spool(tmp_path, limits, host) as kept:
+                for _ in range(60):
+                    await step(kept)
+                found = {k: {r.seq: r.m for r in rows} for k, rows in (await everything(kept)).items()}
+                assert found == {key: dict(sorted(rows.items())) for key, rows in model.items() if rows}
+                assert kept.state().records == sum(map(len, model.values()))
+
+    asyncio.run(run())
