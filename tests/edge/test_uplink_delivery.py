@@ -14,7 +14,7 @@ from qytet.db import registry
 from qytet.db.migrate import connect, migrate
 from qytet.embedded import EmbeddedNats, EmbeddedPostgres
 from qytet_edge.records import Notice, Relayed
-from qytet_edge.spool import Limits
+from qytet_edge.spool import Host
 from qytet_edge.uplink import Address
 from tests.edge.uplink_support import QUICK, Street, description, eventually, street
 from tests.fixtures.availability import required
@@ -24,6 +24,8 @@ from tests.servers.mosquitto import MosquittoServer
 
 pytestmark = pytest.mark.servers
 
+PATIENT = replace(QUICK, mark_s=(10.0, 20.0))
+"""For tests in which a mark that comes late, on a busy machine, must not look like a lost one."""
 BOOT = "0badcafe"
 NODE = "node-1"
 _STORED = """
@@ -35,6 +37,15 @@ _LEDGER = """
            coalesce(sum(duplicates), 0)
     from qytet.delivery where device = %(device)s
 """
+
+
+class Aged(Host):
+    """A machine that has been up for so many hours more than it was."""
+
+    hours = 0
+
+    def up_ms(self) -> int:
+        return super().up_ms() + self.hours * 3_600_000
 
 
 class Ledger(NamedTuple):
@@ -81,7 +92,9 @@ def city(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFac
     with required("Mosquitto"):
         server = MosquittoServer()
     with server as broker, _database(postgres_server) as database:
-        database.register("gw-warm")
+        # Before the worker reads the registry: what it does not know yet becomes a dead letter, and has no mark.
+        for gateway, *behind in (("gw-drain", "meter-1"), ("gw-relay", NODE), ("gw-full",)):
+            database.register(gateway, *behind)
         with Worker(database.url, broker.url("ingest"), tmp_path_factory.mktemp("ingest")):
             yield broker, database
 
@@ -103,12 +116,13 @@ async def _whole(there: Street, database: Database, device: str = "") -> None:
 def test_live_and_backlog(city: tuple[MosquittoServer, Database], tmp_path: Path) -> None:
     """What was kept before there was a line follows as backfill while new records go out live; each is stored once."""
     broker, database = city
-    database.register("gw-drain", "meter-1")
 
     async def run() -> None:
         streams = {"gw-drain": ("pm2_5",), "meter-1": ("pm2_5",)}
         address = _address(broker, "gw-drain")
-        async with street(tmp_path, address, "gw-drain", streams=streams, start=False) as there:
+        async with street(
+            tmp_path, address, "gw-drain", streams=streams, manners=PATIENT, start=False
+        ) as there:
             for _ in range(5):
                 await there.put(1000)
             there.spool.fresh.clear()
@@ -122,7 +136,7 @@ def test_live_and_backlog(city: tuple[MosquittoServer, Database], tmp_path: Path
             assert state.live >= 50, "the instrument has no backlog"
             assert state.backfilled >= 4900
             assert state.resent == 0
-            assert state.messages < 5000 / 50, "a backlog travels in batches"
+            assert state.messages - state.live < 5000 / 20, "a backlog travels in batches"
         assert database.ledger("gw-drain").duplicates == 0
 
     asyncio.run(run())
@@ -131,10 +145,9 @@ def test_live_and_backlog(city: tuple[MosquittoServer, Database], tmp_path: Path
 def test_nodes_behind_it(city: tuple[MosquittoServer, Database], tmp_path: Path) -> None:
     """A node's records are stored under its own name, boot and numbers; its marks reach the relay; notices arrive."""
     broker, database = city
-    database.register("gw-relay", NODE)
 
     async def run() -> None:
-        async with street(tmp_path, _address(broker, "gw-relay"), "gw-relay") as there:
+        async with street(tmp_path, _address(broker, "gw-relay"), "gw-relay", manners=PATIENT) as there:
             rows = [(there.began_ms + n * 1000, float(n)) for n in range(300)]
             records = [
                 Relayed(NODE, BOOT, n + 1, t_ms, n, "ntp", b'{"pm2_5":%d}' % value, lo=1 if n < 200 else None)
@@ -161,25 +174,23 @@ def test_nodes_behind_it(city: tuple[MosquittoServer, Database], tmp_path: Path)
 def test_losses_are_named(city: tuple[MosquittoServer, Database], tmp_path: Path) -> None:
     """What a full spool had to drop is counted by the city as dropped: no number is missing without a word."""
     broker, database = city
-    database.register("gw-full")
 
     async def run() -> None:
-        limits = Limits(age_s=1)
+        host = Aged()
         address = _address(broker, "gw-full")
-        async with street(tmp_path, address, "gw-full", limits=limits, start=False) as there:
+        async with street(
+            tmp_path, address, "gw-full", limits=Limits(age_s=3600), host=host, manners=PATIENT, start=False
+        ) as there:
             await there.put(500)
             there.spool.fresh.clear()
-            await asyncio.sleep(2.2)  # the age itself is what is tested
-            await there.put(500)
-            dropped = there.spool.state().dropped
-            assert dropped >= 500
+            host.hours = 2
+            await there.put(1)
+            await eventually(lambda: there.spool.state().dropped == 500, "dropped by age")
+            await there.put(499)
             there.start()
             await there.settled()
-            ledger = database.ledger("gw-full")
-            assert ledger.received + ledger.dropped == 1000
-            assert ledger.dropped == there.spool.state().dropped
-            assert ledger.missing == 0
-            assert database.stored("gw-full") == there.made["gw-full"][ledger.dropped :]
+            assert database.ledger("gw-full") == Ledger(received=500, dropped=500, missing=0, duplicates=0)
+            assert database.stored("gw-full") == there.made["gw-full"][500:]
 
     asyncio.run(run())
 

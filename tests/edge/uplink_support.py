@@ -11,7 +11,7 @@ from typing import Any
 
 from qytet_contract import topics
 from qytet_edge.records import Reading
-from qytet_edge.spool import Limits, Spool
+from qytet_edge.spool import Host, Limits, Spool
 from qytet_edge.uplink import Address, Identity, Manners, Uplink
 from tests.core.mqtt_client import Broker, Client
 
@@ -106,6 +106,7 @@ async def street(
     streams: Mapping[str, Sequence[str]] | None = None,
     manners: Manners = QUICK,
     limits: Limits | None = None,
+    host: Host | None = None,
     start: bool = True,
 ) -> AsyncIterator[Street]:
     """A spool in the folder and an uplink to the address."""
@@ -115,7 +116,7 @@ async def street(
     async def command(ident: str, payload: bytes) -> None:
         commands.append((ident, payload))
 
-    async with Spool(folder / "spool.db", limits, stamp) as spool:
+    async with Spool(folder / "spool.db", limits, stamp, host=host) as spool:
         uplink = Uplink(spool, address, identity, manners, marks=nodes, command=command)
         found = Street(spool, uplink, gateway, nodes, commands, began_ms=stamp()[0] - 86_400_000)
         if start:
