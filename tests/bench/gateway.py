@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import psutil
 
+from qytet import log
+from qytet.settings import LogSettings
 from qytet_edge.records import Reading
 from qytet_edge.spool import Limits, Spool
 from qytet_edge.uplink import Address, Identity, Manners, Uplink
@@ -158,6 +160,7 @@ def _shares(delays: list[float]) -> dict[str, float]:
 
 def main() -> None:
     """The argument is a JSON object; see tests.bench.edge."""
+    log.configure(LogSettings())  # standard output is for the figures
     sys.stdout.write(json.dumps(asyncio.run(_measure(json.loads(sys.argv[1])))) + "\n")
 
 

@@ -14,7 +14,7 @@ from qytet.db import registry
 from qytet.db.migrate import connect, migrate
 from qytet.embedded import EmbeddedNats, EmbeddedPostgres
 from qytet_edge.records import Notice, Relayed
-from qytet_edge.spool import Host
+from qytet_edge.spool import Host, Limits
 from qytet_edge.uplink import Address
 from tests.edge.uplink_support import QUICK, Street, description, eventually, street
 from tests.fixtures.availability import required
