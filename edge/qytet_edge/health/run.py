@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from qytet_contract.records import MAX_CHANNEL, MAX_VALUES
-from qytet_edge.clock import Clock
+from qytet_edge.clock import Clock, Step
 from qytet_edge.health.board import Board, Busy
 from qytet_edge.journal import Journal
 from qytet_edge.ports import Sink
@@ -57,7 +57,8 @@ class Health:
     """A source (ports.Source) named `health`: reads the board and the parts every `interval_s` seconds.
 
     `sources`: the names of all sources, for the birth. Keeps the checkpoint `health`: whether the gateway was
-    stopped in order (which tells a reboot from a hang), and the latest known time (for `Clock.remember`).
+    stopped in order (which tells a reboot from a hang), and the latest known time (for `Clock.remember`). A clock
+    that is set becomes an event.
     """
 
     name = "health"
@@ -79,6 +80,8 @@ class Health:
         self.streams: Mapping[str, Sequence[str]] = {
             device: (*_ALWAYS, *_SOMETIMES, *(_error_key(source) for source in sources))
         }
+        if clock.on_step is None:
+            clock.on_step = self._clock_was_set
         self._busy: Busy | None = None
         self._hottest: float | None = None
         self._sagged: bool | None = None
@@ -121,6 +124,9 @@ class Health:
         }
         known = {key: value for key, value in found.items() if value is not None}
         return {**known, **self._errors()}
+
+    def _clock_was_set(self, step: Step) -> None:
+        self._journal.add("warning", "clock", f"it was set by {step.by_s:+.3f} s")
 
     async def _begin(self, sink: Sink) -> None:
         """Read back how the last run ended: only a new Linux boot makes it the cause of a reset."""
