@@ -49,7 +49,7 @@ class Store:
         self.shrinking = False
         self.dead: set[Key] = set()
         """Boots with marked rows that wait for their deletion."""
-        self.sql = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=3.0)
+        self.sql = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
         try:
             self._prepare()
             if check and not self.meta.get("clean", 1):
