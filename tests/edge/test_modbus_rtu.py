@@ -130,7 +130,8 @@ def test_an_answer_that_comes_too_late_is_never_taken_for_the_next(tmp_path: Pat
         slow = meter(1)
         told = iter(range(1, 1000))
         slow.tables[4][0] = lambda: 0x4000 + next(told)  # another voltage at each read
-        slow.faults.append(Fault(delay_s=0.2))  # the time-out is 0.15 s
+        # The time-out is 0.15 s: the first answer comes while, were it not for the wait, the second is awaited.
+        slow.faults.extend([Fault(delay_s=0.2), Fault(delay_s=0.1)])
         table = rtu(tmp_path, [unit(1)], retries=3)
         line = RtuLine(tmp_path / "port", [slow])
         async with line, running(source(table, tmp_path), sink):

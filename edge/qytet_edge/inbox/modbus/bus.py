@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from qytet import log
 from qytet.errors import SettingsError
 from qytet_edge.inbox.kinds import Context
-from qytet_edge.inbox.modbus.connection import Connection
+from qytet_edge.inbox.modbus.connection import Connection, load_library
 from qytet_edge.inbox.modbus.errors import GarbledError, NoAnswerError, PortError, RefusedError
 from qytet_edge.inbox.modbus.line import Line
 from qytet_edge.pauses import Pauses
@@ -33,6 +33,7 @@ _DEAF_AFTER = 5
 
 def bus_for(context: Context, line: Line) -> "Bus":
     """The one bus of this line. Raises SettingsError if another source or output sets the same line otherwise."""
+    load_library()
     bus = context.shared(("modbus", line.place), lambda: Bus(line))
     if bus.line != line:
         raise SettingsError(

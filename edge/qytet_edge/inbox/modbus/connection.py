@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qytet.errors import SettingsError
 from qytet_edge.inbox.modbus import frames
 from qytet_edge.inbox.modbus.errors import PortError
 from qytet_edge.inbox.modbus.line import Line, SerialLine
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pymodbus.client.base import ModbusBaseClient
     from pymodbus.pdu import ModbusPDU
 
-__all__ = ["Connection", "why_closed"]
+__all__ = ["Connection", "load_library", "why_closed"]
 
 _CONNECT_S = 5.0
 _NEVER_S = 3600.0
@@ -152,6 +153,20 @@ class Connection:
         return (find(self._request, data) if self._request else None) or b""
 
 
+def load_library() -> None:
+    """Import pymodbus while nothing waits for it (seconds on a small board). Raises SettingsError without it."""
+    try:
+        import pymodbus.client
+        import serial  # noqa: F401 (pymodbus needs it for serial lines, and says so only when one is opened)
+    except ModuleNotFoundError as missing:
+        raise SettingsError(
+            "Modbus cannot be used here.",
+            why=f"The Python module {missing.name} is not installed.",
+            do="Install the gateway's libraries: pip install 'qytet[edge]'",
+        ) from missing
+    logging.getLogger(pymodbus.__name__).setLevel(logging.CRITICAL)  # the bus says the same, with the reason
+
+
 def _client(
     line: Line, trace: Callable[[bool, bytes], bytes], connected: Callable[[bool], None]
 ) -> "ModbusBaseClient":
@@ -159,9 +174,6 @@ def _client(
     from pymodbus import FramerType
     from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
-    logging.getLogger("pymodbus").setLevel(
-        logging.CRITICAL
-    )  # the bus says the same, once and with the reason
     if isinstance(line, SerialLine):
         return AsyncModbusSerialClient(
             line.port,

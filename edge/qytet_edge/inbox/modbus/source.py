@@ -71,10 +71,13 @@ class ModbusSource:
 
     async def run(self, sink: Sink) -> None:
         """Poll until cancelled."""
-        async with self.bus.use(), asyncio.TaskGroup() as group:
-            for station in self.stations:
-                name = f"{self.name} unit {station.config.address}"
-                group.create_task(self._attend(station, sink), name=name)
+        try:
+            async with self.bus.use(), asyncio.TaskGroup() as group:
+                for station in self.stations:
+                    name = f"{self.name} unit {station.config.address}"
+                    group.create_task(self._attend(station, sink), name=name)
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed  # the first that failed ended the others
 
     async def _attend(self, station: Station, sink: Sink) -> None:
         loop = asyncio.get_running_loop()
