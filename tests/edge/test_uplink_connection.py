@@ -12,6 +12,7 @@ import pytest
 
 from qytet.errors import InputError
 from qytet_edge.records import Notice, Relayed
+from qytet_edge.spool import Spool
 from qytet_edge.uplink import Address, Manners, Metered
 from tests.edge.uplink_support import QUICK, City, eventually, street
 from tests.fixtures.availability import required
@@ -162,10 +163,38 @@ def test_a_client_certificate_is_presented(tmp_path: Path) -> None:
 
 
 def test_a_missing_certificate_file_is_named(tmp_path: Path) -> None:
-    """A CA file that is not there is an error that names it, not a connection without verification."""
-    address = Address.parse("mqtts://127.0.0.1:1", ca_file=tmp_path / "none.pem")
+    """A CA file that is not there is named in the state, and nothing is sent without verification."""
+    missing = tmp_path / "none.pem"
+
+    async def run() -> None:
+        address = Address("127.0.0.1", 1, tls=True, ca_file=missing)
+        async with street(tmp_path, address, "gw-none") as there:
+            await eventually(lambda: str(missing) in there.uplink.state().refusal, "the file's name")
+
+    asyncio.run(run())
     with pytest.raises(InputError, match=r"none\.pem"):
-        address.tls_context()
+        Address.parse("mqtts://127.0.0.1", ca_file=missing).tls_context()
+
+
+def test_a_new_numbering_is_announced(
+    mosquitto_server: MosquittoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the spool begins a new boot, a new connection says so, and its will speaks for the new one."""
+    address = _address(mosquitto_server, "gw-boots")
+
+    async def run(city: City) -> None:
+        async with street(tmp_path, address, "gw-boots") as there:
+            await eventually(lambda: bool(city.heard("state")), "the first greeting")
+            monkeypatch.setattr(Spool, "boot", property(lambda _spool: BOOT))
+            await eventually(lambda: city.heard("birth")[-1]["boot"] == BOOT, "the second greeting")
+            await eventually(lambda: city.heard("state")[-1] == {"v": 1, "boot": BOOT, "s": "ready"}, "ready")
+            assert "lost" not in [one["s"] for one in city.heard("state")]
+            there.uplink._connection.abandon()  # type: ignore[union-attr]
+            lost = {"v": 1, "boot": BOOT, "s": "lost"}
+            await eventually(lambda: lost in city.heard("state"), "the will")
+
+    with City(mosquitto_server, "gw-boots") as city:
+        asyncio.run(run(city))
 
 
 def test_birth_ready_offline_and_lost(mosquitto_server: MosquittoServer, tmp_path: Path) -> None:

@@ -145,6 +145,8 @@ def test_losses_are_told_until_a_mark_shows_that_they_are_known() -> None:
     window.told(0.0)
     assert not window.must_tell(1.0)
     assert window.must_tell(10.0)
+    window.told(10.0)
+    assert not window.must_tell(15.1), "ever more rarely"
     assert window.marked(10, 11.0)
     assert not window.must_tell(100.0)
     assert window.idle

@@ -56,9 +56,10 @@ def hist(boot: str, lo: int, rows: Iterable[bytes]) -> bytes:
 
 
 def birth(boot: str, lo: int, firmware: str, board: str, keys: Sequence[str]) -> bytes:
-    """The retained description of a device of ours; `keys` (1 to 256) are its datastreams."""
-    streams = [[key, PROPERTIES[key.partition(":")[0]][0]] for key in keys[: notices.MAX_STREAMS]]
-    return _encode(notices.birth(boot, lo, firmware, board, streams))
+    """The retained description of a device of ours; `keys` are its datastreams, of which the first 256 are told."""
+    units = [(key, PROPERTIES.get(key.partition(":")[0])) for key in keys]
+    streams = [[key, row[0]] for key, row in units if row is not None]
+    return _encode(notices.birth(boot, lo, firmware, board, streams[: notices.MAX_STREAMS]))
 
 
 def state(boot: str, word: str) -> bytes:

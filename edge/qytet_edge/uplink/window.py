@@ -35,7 +35,9 @@ class Window:
         self.tells_losses = False
         """Whether what lies below `lo` is lost, and no mark shows yet that the city knows."""
         self.live_since_progress = 0
-        self._told: tuple[int, float] = (0, -NEVER)
+        self._told_lo = 0
+        self._tell_at = -NEVER
+        self._tell_s = manners.mark_s[0]
         self._manners = manners
         self._dice = dice
         self._recent = Ranges()
@@ -106,15 +108,16 @@ class Window:
         return again
 
     def told(self, now: float) -> None:
-        """The word about losses went out."""
-        self._told = (self.lo, now)
-        if not self.outstanding:
-            self._arm(now)
+        """The word about losses went out; each backfill says it, too."""
+        if not self.tells_losses:
+            return
+        if self.lo == self._told_lo:
+            self._tell_s = min(self._tell_s * 2, self._manners.mark_s[1])
+        self._told_lo, self._tell_at = self.lo, now + self._tell_s
 
     def must_tell(self, now: float) -> bool:
-        """Whether the word about losses has to go out now (each backfill says it, too)."""
-        lo, at = self._told
-        return self.tells_losses and (self.lo > lo or now - at >= self._timeout)
+        """Whether the word about losses has to go out now: at once, then ever more rarely until a mark shows it."""
+        return self.tells_losses and (self.lo > self._told_lo or now >= self._tell_at)
 
     def unsend(self, seqs: list[int]) -> None:
         """The connection ended before the broker had these: they wait for the next one."""
@@ -145,7 +148,7 @@ class Window:
 
     def reconnected(self, now: float) -> None:
         """A new connection may mean a broker that lost what it had: be as patient as at first, not more."""
-        self._told = (0, -NEVER)
+        self._told_lo = 0
         self._be_eager(now)
 
     def tick(self, now: float) -> None:
@@ -210,7 +213,7 @@ class Window:
     def _be_eager(self, now: float) -> None:
         self._failures = 0
         self.live_since_progress = 0
-        self._timeout = self._manners.mark_s[0]
+        self._timeout = self._tell_s = self._manners.mark_s[0]
         self._arm(now)
 
     def _arm(self, now: float) -> None:
