@@ -115,7 +115,9 @@ def conversion(name: str, unit: str) -> Conversion:
     if given == wanted:
         return Conversion()
     if (given, wanted) not in _FACTORS:
-        raise ValueError(f"{name} is kept in {wanted}; no conversion from {unit!r} is known (use scale and offset)")
+        raise ValueError(
+            f"{name} is kept in {wanted}; no conversion from {unit!r} is known (use scale and offset)"
+        )
     return Conversion(*_FACTORS[given, wanted])
 
 
