@@ -83,7 +83,10 @@ WHERE i.seq > b.mark ORDER BY i.boot_id, i.seq
 READ = "SELECT seq, t, up, tq, kept_s, m FROM record WHERE boot_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
 ONE = "SELECT t, up, tq, m FROM record WHERE boot_id = ?1 AND seq = ?2"
 LOWEST = "SELECT seq, kept_s FROM record WHERE boot_id = ?1 AND seq > ?2 ORDER BY seq LIMIT 1"
-SPAN = "SELECT min(seq), max(seq) FROM record WHERE boot_id = ?1"
+# Two seeks: min() and max() in one SELECT would read all rows of the boot.
+SPAN = """
+SELECT (SELECT min(seq) FROM record WHERE boot_id = ?1), (SELECT max(seq) FROM record WHERE boot_id = ?1)
+"""
 # The lowest ?2 rows of a boot, none of them above ?3.
 DELETE_LOWEST = """
 DELETE FROM record WHERE boot_id = ?1 AND seq <= (
@@ -114,6 +117,6 @@ RESTORE_CHECKPOINT = "INSERT INTO checkpoint VALUES (?1, ?2) ON CONFLICT DO NOTH
 RESTORE_NOTICE = "INSERT INTO notice VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING"
 RESTORE = "INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING"
 RECOUNT = """
-UPDATE boot SET settled = (SELECT count(*) FROM record WHERE boot_id = id),
-    next_seq = max(next_seq, coalesce((SELECT max(seq) + 1 FROM record WHERE boot_id = id), 1))
+UPDATE boot SET settled = (SELECT count(*) FROM record WHERE boot_id = boot.id),
+    next_seq = max(next_seq, coalesce((SELECT max(seq) + 1 FROM record WHERE boot_id = boot.id), 1))
 """

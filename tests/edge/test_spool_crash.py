@@ -1,0 +1,276 @@
+"""The spool after `kill -9`, after a power cut that tore the log, and with a file that is damaged."""
+
+import asyncio
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qytet_edge.records import Checkpoint, Notice, Record
+from qytet_edge.spool import Host, Spool
+from tests.edge.spool_support import ROOMY, FakeHost, everything, numbers, readings, relayed, spool
+
+PAGE = 4096
+
+
+def kill_after(path: Path, lines: int) -> int:
+    """Run the child until it has said so many lines, kill it, and return the last number that it said."""
+    command = [sys.executable, "-m", "tests.edge.spool_child", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        said = 0
+        for _ in range(lines):
+            said = int(child.stdout.readline())
+        child.kill()
+        rest = child.stdout.read().splitlines(keepends=True)
+        return int(rest[-1]) if rest and rest[-1].endswith("\n") else said
+
+
+def test_kill_9_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Killed at random moments, every reading that `put` returned for is there once, and numbers have no gap."""
+    chance = random.Random(7)
+    path = tmp_path / "spool.db"
+    said = 0
+    for _ in range(7):
+        said = max(said, kill_after(path, chance.randint(1, 80)))
+
+    async def run() -> tuple[str, int, dict[tuple[str, str], list[Record]]]:
+        async with Spool(path, ROOMY) as kept:
+            return kept.boot, int(await kept.checkpoint("child") or 0), await everything(kept)
+
+    boot, at, found = asyncio.run(run())
+    assert at >= said
+    meter = found.pop(("meter", boot))
+    first = meter[0].seq
+    assert [record.seq for record in meter] == list(range(first, at + 1))
+    assert [record.m for record in meter] == [b'{"grid_current":%d}' % value for value in range(first - 1, at)]
+    assert first <= max(1, at - 29)
+    [(key, node)] = found.items()
+    assert key == ("node", "0000000a")
+    assert {record.seq for record in node} >= set(range(1, said // 3 + 1))
+    assert len({record.seq for record in node}) == len(node)
+
+
+def test_a_torn_log_loses_nothing_that_was_durable(tmp_path: Path) -> None:
+    """Cut or garbled anywhere behind what was synced, the log gives every durable record, and no half transaction."""
+    chance = random.Random(11)
+    live, log = tmp_path / "live", tmp_path / "live" / "spool.db-wal"
+    synced = [0]
+    copies: list[tuple[Path, int]] = []
+
+    async def write() -> None:
+        async with spool(live, host=FakeHost()) as kept:
+            for part in range(40):
+                await kept.put(readings(5, first=part * 5))
+                synced.append(log.stat().st_size)
+            shutil.copytree(live, tmp_path / "whole")
+
+    def damage(number: int) -> tuple[Path, int]:
+        """A copy whose log is cut or garbled at some place, and how many puts were durable before it."""
+        folder = tmp_path / f"cut-{number}"
+        shutil.copytree(tmp_path / "whole", folder)
+        at = chance.randint(synced[1], synced[-1])
+        data = bytearray((folder / "spool.db-wal").read_bytes())
+        garbage = chance.randbytes(len(data) - at) if number % 2 else b""
+        (folder / "spool.db-wal").write_bytes(bytes(data[:at]) + garbage)
+        return folder, sum(size <= at for size in synced[1:])
+
+    async def check(folder: Path, durable: int) -> None:
+        async with spool(folder, host=FakeHost(linux="linux-2")) as kept:
+            found = (await everything(kept)).get(("meter", "00000001"), [])
+            assert len(found) >= durable * 5
+            assert len(found) % 5 == 0, "a transaction is whole or not there"
+            assert [record.m for record in found] == [b'{"grid_current":%d}' % at for at in range(len(found))]
+            assert kept.state().set_aside == ()
+
+    asyncio.run(write())
+    copies = [damage(number) for number in range(16)]
+    for folder, durable in copies:
+        asyncio.run(check(folder, durable))
+
+
+async def prepare(folder: Path, host: FakeHost, count: int = 3000) -> str:
+    """A closed spool with a backlog, a node's records, a checkpoint and a notice; its boot."""
+    async with spool(folder, replace(ROOMY, roll_rows=200), host) as kept:
+        for part in range(count // 100):
+            await kept.put(readings(100, first=part * 100), Checkpoint("file", b"%d" % part))
+        await kept.relay(relayed(*range(1, 50), lo=1))
+        await kept.notify(Notice("node", "log", b"kept"))
+        await kept.mark("meter", kept.boot, 10)
+        return kept.boot
+
+
+def pages_of(path: Path, table: str, *, root: bool = False) -> list[int]:
+    """The leaf pages of a table (or its root), by number from 1, found by their type and by looking for a boot's rows."""
+    with closing(sqlite3.connect(path)) as sql:
+        [top] = sql.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+    if root:
+        return [top]
+    data = path.read_bytes()
+    children = data[(top - 1) * PAGE : top * PAGE]
+    assert children[0] == 2, "an interior page of an index b-tree: WITHOUT ROWID"
+    cells = int.from_bytes(children[3:5], "big")
+    offsets = [int.from_bytes(children[12 + 2 * n : 14 + 2 * n], "big") for n in range(cells)]
+    return [int.from_bytes(children[offset : offset + 4], "big") for offset in offsets]
+
+
+def ruin(path: Path, *pages: int) -> None:
+    """Overwrite pages with noise."""
+    with path.open("r+b") as file:
+        for page in pages:
+            file.seek((page - 1) * PAGE)
+            file.write(random.Random(page).randbytes(PAGE))
+
+
+def unclean(path: Path) -> None:
+    """Make the file look as after a crash."""
+    with closing(sqlite3.connect(path)) as sql:
+        sql.execute("UPDATE meta SET value = 0 WHERE key = 'clean'")
+        sql.commit()
+
+
+@pytest.mark.parametrize("rubbish", [b"not a database at all" * 400, b"", b"\0" * 8192])
+def test_what_is_no_spool_is_set_aside(tmp_path: Path, rubbish: bytes) -> None:
+    """A file that is no database is set aside as it is, and a new spool works in its place; an empty one is used."""
+    (tmp_path / "spool.db").write_bytes(rubbish)
+
+    async def run() -> None:
+        async with spool(tmp_path) as kept:
+            await kept.put(readings(2))
+            assert await numbers(kept, "meter", kept.boot) == [1, 2]
+            assert len(kept.state().set_aside) == bool(rubbish)
+        for name in kept.state().set_aside:
+            assert name.startswith("spool.corrupt-")
+            assert (tmp_path / name).read_bytes() == rubbish
+
+    asyncio.run(run())
+
+
+def test_a_damaged_file_gives_what_can_be_read(tmp_path: Path) -> None:
+    """After an unclean end damage is found, the rest is copied under its own numbers, and new ones begin a new boot."""
+    host = FakeHost()
+    path = tmp_path / "spool.db"
+
+    async def run() -> None:
+        old = await prepare(tmp_path, host)
+        damaged = pages_of(path, "record")[5:8:2]
+        unclean(path)
+        ruin(path, *damaged)
+        async with spool(tmp_path, host=host) as kept:
+            state = kept.state()
+            assert len(state.set_aside) == 1
+            assert kept.boot != old, "what the damaged pages held may have been sent: its numbers are not used again"
+            found = await kept.read("meter", old, 0, 10_000, 1 << 30)
+            lost = set(range(11, 3001)) - {record.seq for record in found}
+            assert 0 < len(lost) < 500
+            assert all(record.m == b'{"grid_current":%d}' % (record.seq - 1) for record in found)
+            assert await numbers(kept, "node", "0000000a") == list(range(1, 50))
+            assert await kept.checkpoint("file") == b"29"
+            assert [notice.payload for _, notice in await kept.notices(9)] == [b"kept"]
+            assert state.salvaged == len(found) + 49
+            held = {one.boot: one for one in await kept.held()}
+            assert (held[old].mark, held[old].next_seq, held[old].count) == (10, 3001, len(found))
+            await kept.put(readings(1))
+            assert await numbers(kept, "meter", kept.boot) == [1]
+            # The city hears of the hole as soon as what lies below it is marked.
+            await kept.mark("meter", old, min(lost) - 1)
+            held = {one.boot: one for one in await kept.held()}
+            assert held[old].lo == min(seq for seq in range(min(lost), 3001) if seq not in lost)
+        async with spool(tmp_path, host=host) as kept:
+            assert kept.state().set_aside == state.set_aside, "it is set aside once"
+            assert await numbers(kept, "node", "0000000a") == list(range(1, 50))
+
+    asyncio.run(run())
+
+
+def test_a_clean_file_that_is_damaged_is_found_out_while_running(tmp_path: Path) -> None:
+    """Damage that is met at run time costs no record that memory has, and whoever waited is served."""
+    host = FakeHost()
+    path = tmp_path / "spool.db"
+
+    async def run() -> None:
+        old = await prepare(tmp_path, host)
+        ruin(path, pages_of(path, "record")[3])
+        async with spool(tmp_path, host=host) as kept:
+            await kept.put(readings(7, "pump"))
+            assert kept.boot == old
+            found = await kept.read("meter", old, 0, 10_000, 1 << 30)
+            assert 2500 < len(found) < 2990
+            assert kept.boot != old
+            assert len(kept.state().set_aside) == 1
+            assert await numbers(kept, "pump", old) == [1, 2, 3, 4, 5, 6, 7]
+            await kept.put(readings(1, "pump"))
+            assert await numbers(kept, "pump", kept.boot) == [1]
+            assert await kept.known("meter", old) == 10
+
+    asyncio.run(run())
+
+
+def test_a_crash_while_copying_begins_the_copying_again(tmp_path: Path) -> None:
+    """Cut off at either renaming or during the copying, the next start finishes it, and nothing is there twice."""
+    host = FakeHost()
+    path = tmp_path / "spool.db"
+
+    async def run() -> None:
+        old = await prepare(tmp_path, host, 1000)
+        async with spool(tmp_path, host=host) as kept:  # leaves a log, as a crash would
+            await kept.put(readings(3, "pump"))
+            for name in ("spool.db", "spool.db-wal"):
+                shutil.copy(tmp_path / name, tmp_path / f"{name}.copy")
+        path.unlink()
+        (tmp_path / "spool.db.copy").rename(tmp_path / "spool.salvage")
+        (tmp_path / "spool.db-wal.copy").rename(tmp_path / "spool.db-wal")
+        async with spool(tmp_path, host=host) as kept:  # the log found its way to its file
+            assert await numbers(kept, "pump", old) == [1, 2, 3]
+            first = await everything(kept)
+        [done] = tmp_path.glob("spool.corrupt-*Z")
+        done.rename(tmp_path / "spool.salvage")
+        async with spool(tmp_path, host=host) as kept:  # the crash came after the copying, before the last name
+            assert await everything(kept) == first
+            assert kept.state().records == sum(map(len, first.values()))
+
+    asyncio.run(run())
+
+
+def test_few_corrupt_files_are_kept(tmp_path: Path) -> None:
+    """However often a card fails, its remains do not fill it: the newest corrupt files are kept, older ones go."""
+
+    async def run() -> None:
+        for number in range(5):
+            (tmp_path / "spool.db").write_bytes(b"rubbish %d" % number * 999)
+            async with spool(tmp_path) as kept:
+                await kept.put(readings(1))
+        found = sorted(tmp_path.glob("spool.corrupt-*"))
+        assert [file.read_bytes()[:9] for file in found] == [b"rubbish 3", b"rubbish 4"]
+
+    asyncio.run(run())
+
+
+def test_the_check_after_an_unclean_end_is_bounded(tmp_path: Path) -> None:
+    """A check that would take too long is given up, and the spool starts."""
+
+    async def run() -> None:
+        host = FakeHost()
+        boot = await prepare(tmp_path, host, 10_000)
+        unclean(tmp_path / "spool.db")
+        async with spool(tmp_path, replace(ROOMY, check_s=-1), host) as kept:
+            assert len(await numbers(kept, "meter", boot)) == 9990
+            assert kept.state().set_aside == ()
+
+    asyncio.run(run())
+
+
+def test_the_machine_names_its_boot_and_uptime() -> None:
+    """The real machine gives one name for this boot, an uptime that grows, and random names for numberings."""
+    host = Host()
+    assert host.linux_boot() == host.linux_boot()
+    before = host.up_ms()
+    assert 0 < before <= host.up_ms()
+    assert len({host.new_boot() for _ in range(50)}) == 50
+    assert all(len(name) == 8 and int(name, 16) >= 0 for name in (host.new_boot(), host.new_boot()))
