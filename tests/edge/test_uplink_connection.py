@@ -333,6 +333,7 @@ def test_marks_free_the_spool_and_reach_nodes(mosquitto_server: MosquittoServer,
 
     async def run(city: City) -> None:
         async with street(tmp_path, address, "gw-marks") as there:
+            await there.uplink.connected()
             await there.put(4)
             await there.spool.relay(
                 [Relayed("node-7", BOOT, seq, None, seq * 1000, "none", b'{"pm2_5": 1.50}') for seq in (1, 2)]

@@ -125,8 +125,8 @@ def test_live_and_backlog(city: tuple[MosquittoServer, Database], tmp_path: Path
         ) as there:
             for _ in range(5):
                 await there.put(1000)
-            there.spool.fresh.clear()
             there.start()
+            await there.uplink.connected()
             for _ in range(50):
                 await there.put(1, "meter-1")
                 await there.put(1)
@@ -182,7 +182,6 @@ def test_losses_are_named(city: tuple[MosquittoServer, Database], tmp_path: Path
             tmp_path, address, "gw-full", limits=Limits(age_s=3600), host=host, manners=PATIENT, start=False
         ) as there:
             await there.put(500)
-            there.spool.fresh.clear()
             host.hours = 2
             await there.put(1)
             await eventually(lambda: there.spool.state().dropped == 500, "dropped by age")
@@ -205,7 +204,7 @@ def test_a_broker_that_lost_everything(
         address = _address(private_mosquitto, gateway)
         async with street(tmp_path, address, gateway) as there:
             await there.put(400)
-            await eventually(lambda: there.uplink.state().live >= 400, "sent")
+            await eventually(lambda: there.uplink.state().unmarked == 400, "sent")
             await eventually(lambda: there.uplink.state().in_flight == 0, "acknowledged")
             await asyncio.to_thread(private_mosquitto.kill)
             await there.put(100)
@@ -234,7 +233,6 @@ def test_through_nats(private_nats: EmbeddedNats, postgres_server: EmbeddedPostg
             tmp_path, address, gateway, manners=replace(QUICK, version=3), start=False
         ) as there:
             await there.put(1000)
-            there.spool.fresh.clear()
             there.start()
             await there.put(20)
             await eventually(lambda: database.ledger(gateway).received > 0, "the first ones")

@@ -7,7 +7,7 @@ from qytet_edge.uplink import payloads
 from qytet_edge.uplink.identity import Identity
 from qytet_edge.uplink.line import Fate, Line
 from qytet_edge.uplink.manners import Manners
-from qytet_edge.uplink.pace import Pace
+from qytet_edge.uplink.pace import LEAST_BYTES, Pace
 from qytet_edge.uplink.store import Store
 from qytet_edge.uplink.window import Window
 from qytet_edge.uplink.windows import Windows
@@ -89,7 +89,7 @@ class BackfillSender:
                 return True
             return False
         most = min(self._pace.batch, window.room)
-        room = min(self._line.batch_bytes, max(self._pace.allowance, 1000))
+        room = min(self._line.batch_bytes, max(self._pace.allowance - self._in_flight, LEAST_BYTES))
         records = await self._store.read(window.device, window.boot, seq - 1, most, room)
         window.read_to(records[-1].seq if records else window.highest)
         if not self._line.up.is_set():

@@ -4,10 +4,10 @@ Live records queue behind the bytes of backfill that are already in the socket. 
 PUBACKs: quick ones allow more, a slow one halves it, down to one small batch on a modem.
 """
 
-__all__ = ["Pace"]
+__all__ = ["LEAST_BYTES", "Pace"]
 
 LEAST_BYTES = 2_000
-FIRST_BYTES = 60_000
+FIRST_BYTES = 16_000
 MOST_BYTES = 1_000_000
 QUICK_S, SLOW_S = 0.3, 1.0
 

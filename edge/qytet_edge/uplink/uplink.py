@@ -164,6 +164,7 @@ class Uplink:
             raise
         self._connection = connection
         connection.subscribe(self._identity.filters())
+        self._store.fresh.clear()  # kept while there was no line: not live any more
         self._windows.reconnected()
         self._notices.reconnected()
         self._line.opened(connection, opened.receive_maximum, opened.packet_maximum)
