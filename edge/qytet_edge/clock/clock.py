@@ -11,7 +11,7 @@ from qytet import log
 from qytet_contract.records import TIME_CEILING
 from qytet_edge.clock import facts as look
 from qytet_edge.clock.config import ClockConfig
-from qytet_edge.clock.judge import BUILT_MS, UNKNOWN, Basis, Facts, Fix, judge
+from qytet_edge.clock.judge import BUILT_MS, UNKNOWN, Facts, Fix, judge
 
 __all__ = ["Clock", "ClockState", "Step"]
 
@@ -74,6 +74,7 @@ class Clock:
         self._steps = 0
         self._last_step: Step | None = None
         self._told: list[Step] = []
+        self._announced = ("", "")
         self._timesync_s: float | None = None
         self._timesync_void: float | None = None
         """What systemd-timesyncd had said before the clock was set by somebody: it vouches for that no longer."""
@@ -127,13 +128,12 @@ class Clock:
         seen = Facts(real, boot, tracking, self._timesync(), self._kernel(), look.rtc(self._root), self._fix)
         with self._lock:
             self._notice_step(real - boot)
-            before = self._basis
             if self._steps == steps:
                 self._shift = real - boot
-                self._basis = judge(seen, before, self.config, self._rtc_floor_ms)
+                self._basis = judge(seen, self._basis, self.config, self._rtc_floor_ms)
                 self._offset_s = _offset(seen)
             told, self._told = self._told, []
-        self._tell(before, told)
+        self._tell(told)
 
     def _timesync(self) -> float | None:
         """When systemd-timesyncd last set the clock; None if that was before somebody else did."""
@@ -147,6 +147,7 @@ class Clock:
             while True:
                 self._look.clear()
                 await self.look()
+                self._announce()
                 try:
                     await asyncio.wait_for(self._look.wait(), self.config.look_s)
                 except TimeoutError:
@@ -183,12 +184,16 @@ class Clock:
             except RuntimeError:
                 pass  # the loop has ended; nobody waits
 
-    def _tell(self, before: Basis, steps: list[Step]) -> None:
+    def _tell(self, steps: list[Step]) -> None:
         for step in steps:
             _log.warning("the clock was set", by_s=round(step.by_s, 3), up_ms=step.up_ms)
             if self.on_step is not None:
                 self.on_step(step)
-        if (before.tq, before.source) != (self._basis.tq, self._basis.source):
+
+    def _announce(self) -> None:
+        """Log how the time is known if that is news; only the gateway does, not a check in passing."""
+        if self._announced != (self._basis.tq, self._basis.source):
+            self._announced = self._basis.tq, self._basis.source
             _log.info("how the time is known", tq=self._basis.tq, source=self._basis.source)
 
 

@@ -1,0 +1,426 @@
+"""`qytet edge doctor`: each fault is found, named, and comes with what to do."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from qytet.doctor.finding import Finding as Shown
+from qytet.doctor.finding import State
+from qytet_edge import commands
+from qytet_edge import config as configuration
+from qytet_edge.config import Config
+from qytet_edge.doctor import Scene, city, machine, ports, sources
+from qytet_edge.doctor.diagnose import examine
+from qytet_edge.doctor.scene import SerialPort, User
+from qytet_edge.findings import Finding, ok, worst
+from qytet_edge.inbox import kinds
+from qytet_simulators.instruments.uart import SerialLine
+from qytet_simulators.instruments.uart_models import Pms5003
+from tests.servers.mosquitto import MosquittoServer
+
+NOBODY = User("qytet-edge", 64_123, frozenset({64_123}))
+ROOT = User("root", 0, frozenset({0}))
+GATEWAY = "tirana-gateway-01"
+
+
+class Site:
+    """A gateway's folder, with a configuration that a test changes by adding tables."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "root"
+        (self.root / "proc").mkdir(parents=True)
+        (folder / "data").mkdir()
+        self.path = folder / "qytet-edge.toml"
+        self.url = "mqtt://127.0.0.1:1"
+        self.uplink = ""
+        self.gateway = ""
+        self.tables = ""
+        self.trust = "host"
+
+    def write(self) -> Path:
+        self.path.write_text(
+            f'[gateway]\ncity = "tirana"\nname = "{GATEWAY}"\ndata_dir = "data"\n{self.gateway}\n'
+            f'[uplink]\nurl = "{self.url}"\n{self.uplink}\n[spool]\nmax_mb = 1\n'
+            f'[clock]\ntrust = "{self.trust}"\n{self.tables}\n'
+        )
+        return self.path
+
+    def config(self) -> Config:
+        return configuration.read(self.write())
+
+    def scene(self, running: dict[str, Any] | None = None, **more: Any) -> Scene:
+        usual: dict[str, Any] = {"root": self.root, "user": ROOT, "ports": list}
+        return Scene(self.config(), running, **{**usual, **more})
+
+    def uart(self, port: Path | str) -> None:
+        self.tables += f'[[source]]\nkind = "uart"\nname = "dust"\nsensor = "pms5003"\nport = "{port}"\n'
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[tuple[int, Path]]:
+    """A pseudo-terminal: the master's descriptor, and a path of the slave."""
+    master, slave = os.openpty()
+    name = os.ttyname(slave)
+    os.close(slave)
+    yield master, Path(name)
+    os.close(master)
+
+
+def the_problem(found: list[Finding]) -> Finding:
+    (wrong,) = [one for one in found if one.level == "problem"]
+    assert wrong.do, "a problem comes with what to do"
+    return wrong
+
+
+def running(**more: Any) -> dict[str, Any]:
+    """What a gateway says that is well."""
+    state: dict[str, Any] = {
+        "clock": {"tq": "ntp", "source": "chrony (ntp.al)", "offset_s": 0.0},
+        "spool": {"records": 3, "full_since_ms": None, "full_why": "", "dropped": 0},
+        "uplink": {"connected": True, "since_s": 1000.0, "last_mark_s": 2.0},
+        "sources": [],
+        "outputs": [],
+    }
+    return {
+        key: {**value, **more.get(key, {})} if isinstance(value, dict) else more.get(key, value)
+        for key, value in state.items()
+    }
+
+
+def source(**more: Any) -> dict[str, Any]:
+    """What a running gateway says of a source that is well."""
+    device = {"seen_s": 5.0, "last_error": "", "errors": 0}
+    usual = {"name": "dust", "state": "running", "records": 9, "errors": 0, "restarts": 0, "last_error": ""}
+    return {**usual, "devices": {"dust-1": device}, **more}
+
+
+def test_a_configuration_that_is_wrong_is_the_only_finding(site: Site) -> None:
+    """The command names the mistake, says what to do, and ends with 1; as JSON it is one object."""
+    site.tables = "[[source]]\nkind = 'uart'\nname = 'dust'\nspeed = 3\n"
+    result = CliRunner().invoke(commands.app, ["doctor", "--config", str(site.write()), "--json"])
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert told["state"] == "problem"
+    (finding,) = told["findings"]
+    assert (finding["group"], finding["check"]) == ("gateway", "configuration")
+    assert "speed" in finding["what"]
+    assert finding["do"]
+
+
+def test_a_gateway_that_does_not_run_is_examined_whole(site: Site) -> None:
+    """Without a service every group is looked at, and what is wrong decides the exit code."""
+    site.uart("/dev/ttyUSB77")
+    result = CliRunner().invoke(commands.app, ["doctor", "--config", str(site.write()), "--json"])
+    assert result.exit_code == 1
+    found = {(one["group"], one["check"]): one for one in json.loads(result.stdout)["findings"]}
+    assert found["gateway", "configuration"]["state"] == "ok"
+    assert found["gateway", "service"]["state"] == "warning"
+    assert found["wires", "serial port"]["state"] == "problem"
+    assert found["sources", "dust"]["state"] == "problem"
+    assert found["city", "broker"]["state"] == "problem"
+    assert found["city", "registered"]["state"] == "warning"
+    assert all(one.get("do") for one in found.values() if one["state"] != "ok")
+
+
+def test_for_people_it_is_a_list_by_group(site: Site) -> None:
+    """The same as text: groups, what was found, and what to do."""
+    result = CliRunner().invoke(commands.app, ["doctor", "--config", str(site.write())])
+    assert result.exit_code == 1
+    assert "gateway" in result.output
+    assert "Do: " in result.output
+
+
+def test_a_port_that_is_not_there_is_named_with_those_that_are(site: Site) -> None:
+    """A technician learns which adapter could be meant, under the name that stays the same."""
+    site.uart("/dev/ttyUSB77")
+    there = [SerialPort("/dev/ttyUSB0", "FT232R USB UART", "/dev/serial/by-id/usb-FTDI_FT232R-if00")]
+    found = list(ports.serial(site.scene(ports=lambda: there)))
+    wrong = the_problem(found)
+    assert "/dev/ttyUSB77 is not there (dust)" in wrong.what
+    assert "/dev/serial/by-id/usb-FTDI_FT232R-if00" in wrong.do
+    assert any("no source uses it" in one.what for one in found)
+
+
+def test_a_port_that_its_user_may_not_use_is_a_matter_of_groups(
+    site: Site, terminal: tuple[int, Path]
+) -> None:
+    """The group that owns the port is named in the command that mends it."""
+    _master, port = terminal
+    port.chmod(0o620)
+    site.uart(port)
+    wrong = the_problem(list(ports.serial(site.scene(user=NOBODY))))
+    assert "may not use" in wrong.what
+    assert "usermod -aG" in wrong.do
+    port.chmod(0o660)
+    member = NOBODY._replace(groups=frozenset({port.stat().st_gid}))
+    assert worst(ports.serial(site.scene(user=member))) == "ok"
+
+
+def test_a_port_that_another_program_holds_is_told_with_its_name(
+    site: Site, terminal: tuple[int, Path]
+) -> None:
+    """Two programs on one port spoil each other's frames; our own gateway is no stranger."""
+    _master, port = terminal
+    site.uart(port)
+    with port.open("rb", buffering=0) as held:
+        program = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", "minicom"]
+        with subprocess.Popen(program, stdin=held, stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            try:
+                wrong = the_problem(list(ports.serial(site.scene(root=Path("/")))))
+            finally:
+                other.kill()
+    assert "in use by python" in wrong.what
+
+
+def test_a_port_that_is_linuxs_console_is_told(site: Site, terminal: tuple[int, Path]) -> None:
+    """A login prompt on the port would answer the sensor."""
+    _master, port = terminal
+    site.uart(port)
+    (site.root / "proc/cmdline").write_text(f"console={port.name},115200 console=tty1 root=/dev/mmcblk0p2")
+    assert "console" in the_problem(list(ports.serial(site.scene()))).what
+
+
+def test_a_usb_name_that_may_change_is_a_warning(
+    site: Site, tmp_path: Path, terminal: tuple[int, Path]
+) -> None:
+    """/dev/ttyUSB0 is whichever adapter came first."""
+    path = tmp_path / "ttyUSB0"
+    path.symlink_to(terminal[1])
+    site.uart(path)
+    there = [SerialPort(str(path), "adapter", "/dev/serial/by-id/usb-adapter")]
+    found = list(ports.serial(site.scene(ports=lambda: there)))
+    assert [one.do for one in found if one.level == "warning"] == [
+        "Set `port` to the name that stays: /dev/serial/by-id/usb-adapter."
+    ]
+
+
+def test_pins_and_i2c_that_are_not_there_are_told(site: Site) -> None:
+    """A board without pins, or with I2C switched off, is told only if something uses them."""
+    assert list(ports.pins(site.scene())) == []
+    site.tables = '[[output]]\nkind = "gpio"\nname = "beacon"\npin = 17\n'
+    assert "GPIO" in the_problem(list(ports.pins(site.scene()))).what
+    (site.root / "dev").mkdir()
+    (site.root / "dev/gpiochip0").touch()
+    assert worst(ports.pins(site.scene())) == "ok"
+
+
+def test_a_spool_that_cannot_be_written_is_told(site: Site) -> None:
+    """Folder absent, foreign, or with corrupt files beside it: each with the command that mends it."""
+    assert worst(machine.spool(site.scene())) == "ok"
+    (site.folder / "data").chmod(0o755)
+    assert "may not write" in the_problem(list(machine.spool(site.scene(user=NOBODY)))).what
+    (site.folder / "data/spool.corrupt-20260901T120000Z").touch()
+    found = list(machine.spool(site.scene()))
+    assert [one.level for one in found if "set aside" in one.what] == ["warning"]
+    (site.folder / "data/spool.corrupt-20260901T120000Z").unlink()
+    (site.folder / "data").rmdir()
+    assert "not there" in the_problem(list(machine.spool(site.scene()))).what
+
+
+def test_a_spool_that_cannot_grow_is_a_warning(site: Site) -> None:
+    """The room is compared with what the spool may become."""
+    site.write()
+    site.path.write_text(site.path.read_text().replace("max_mb = 1", "max_mb = 1000000000"))
+    scene = Scene(configuration.read(site.path), None, root=site.root, user=ROOT, ports=list)
+    assert [one.level for one in machine.spool(scene)] == ["warning"]
+
+
+def test_what_the_running_spool_says_is_told(site: Site) -> None:
+    """A full disk is a problem, dropped records are a warning."""
+    full = running(spool={"full_since_ms": 1, "full_why": "no space left", "dropped": 7})
+    found = list(machine.spool(site.scene(full)))
+    assert "no space left" in the_problem(found).what
+    assert any("7 records were dropped" in one.what for one in found)
+
+
+def test_a_clock_that_nobody_vouches_for_is_a_warning(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records without time wait for it; the gateway that runs may know better."""
+    monkeypatch.setenv("PATH", "")
+    site.trust = "auto"
+    (found,) = asyncio.run(machine.clock(site.scene()))
+    if found.level == "ok":
+        pytest.skip("this machine's kernel says that its clock is synchronised")
+    assert "nobody vouches" in found.what
+    (found,) = asyncio.run(machine.clock(site.scene(running())))
+    assert found.level == "ok"
+    site.trust = "host"
+    (found,) = asyncio.run(machine.clock(site.scene()))
+    assert found.level == "ok"
+
+
+def test_a_weak_supply_is_a_problem(site: Site) -> None:
+    """Now: a problem; since the start: a warning."""
+    flags = site.root / "sys/devices/platform/soc/soc:firmware/get_throttled"
+    flags.parent.mkdir(parents=True)
+    flags.write_text("50005\n")
+    assert "4.63 V" in the_problem(list(machine.board(site.scene()))).what
+    flags.write_text("50000\n")
+    assert worst(machine.board(site.scene())) == "warning"
+
+
+def test_a_password_that_others_may_read_is_a_warning(site: Site) -> None:
+    """The file is named, and the password is not."""
+    secret = site.folder / "password"
+    secret.write_text("hunter2-and-more\n")
+    secret.chmod(0o644)
+    site.uplink = 'password_file = "password"'
+    (found,) = machine.password(site.scene())
+    assert found.level == "warning"
+    assert "hunter2" not in str(found)
+    secret.chmod(0o600)
+    assert list(machine.password(site.scene())) == []
+    secret.unlink()
+    the_problem(list(machine.password(site.scene())))
+
+
+@pytest.mark.servers
+def test_the_broker_is_tried_with_the_gateways_own_credentials(
+    site: Site, mosquitto_tls: MosquittoServer
+) -> None:
+    """Right credentials over TLS are let in; a wrong password, an unknown CA, a closed port are told apart."""
+    mosquitto_tls.add_users([GATEWAY])
+    mosquitto_tls.wait_for_user(GATEWAY)
+    secret = site.folder / "password"
+    secret.write_text(mosquitto_tls.password(GATEWAY) + "\n")
+    tls, trusted = f"mqtts://127.0.0.1:{mosquitto_tls.tls_port}", f'ca_file = "{mosquitto_tls.ca_file}"'
+
+    def broker(url: str, more: str = "") -> Finding:
+        site.url, site.uplink = url, f'password_file = "password"\n{more}'
+        (found,) = asyncio.run(city.broker(site.scene()))
+        return found
+
+    assert broker(tls, trusted) == ok(
+        f"{GATEWAY} is let in at 127.0.0.1:{mosquitto_tls.tls_port}, and may hear the city's marks"
+    )
+    assert "certificate is not trusted" in the_problem([broker(tls)]).what
+    assert "TLS" in the_problem([broker(f"mqtts://127.0.0.1:{mosquitto_tls.port}", trusted)]).do
+    assert the_problem([broker("mqtt://127.0.0.1:1")]).what.endswith("Connection refused")
+    assert "not known" in the_problem([broker("mqtts://no-such-host.invalid")]).what
+    secret.write_text("wrong\n")
+    wrong = the_problem([broker(tls, trusted)])
+    assert "password" in wrong.what
+
+
+def test_only_a_mark_proves_that_the_gateway_is_registered(site: Site) -> None:
+    """Connected for minutes without a mark is a problem; a fresh mark is well."""
+
+    def judged(**uplink: Any) -> str:
+        return city.registered(site.scene(running(uplink=uplink)))[0].level
+
+    assert judged() == "ok"
+    assert judged(last_mark_s=None) == "problem"
+    assert judged(last_mark_s=None, since_s=5.0) == "warning"
+    assert judged(last_mark_s=None, connected=False) == "warning"
+    assert city.registered(site.scene())[0].level == "warning"
+
+
+def test_a_source_is_asked_while_the_gateway_does_not_run(site: Site) -> None:
+    """The plug-in's own probe hears the sensor on its port; silence is a problem."""
+
+    async def scene() -> None:
+        path = site.folder / "port"
+        site.uart(path)
+        with SerialLine(path, Pms5003(), lambda: {"pm1": 1, "pm2_5": 2, "pm10": 3}, period_s=0.01):
+            ((name, found),) = await sources.sources(site.scene())
+        assert (name, found.level) == ("dust", "ok"), found
+        assert "pms5003 speaks" in found.what
+        ((_name, found),) = await sources.sources(site.scene())
+        assert found.level == "problem"
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("told", "level", "said"),
+    [
+        (source(), "ok", "5 s ago"),
+        (source(state="stuck"), "problem", "hangs"),
+        (source(devices={}, errors=4, last_error="no answer"), "problem", "no answer"),
+        (source(devices={}), "warning", "nothing yet"),
+        (
+            source(
+                devices={
+                    "a": {"seen_s": 2.0, "last_error": ""},
+                    "b": {"seen_s": None, "last_error": "silent"},
+                }
+            ),
+            "problem",
+            "nothing comes from b",
+        ),
+        (source(devices={"a": {"seen_s": 5000.0, "last_error": ""}}), "warning", "5000 s ago"),
+    ],
+)
+def test_what_the_running_gateway_says_of_a_source_is_judged(
+    site: Site, told: dict[str, Any], level: str, said: str
+) -> None:
+    """While the gateway runs its ports are not touched: its own account counts."""
+    site.uart("/dev/ttyUSB77")
+    ((_name, found),) = asyncio.run(sources.sources(site.scene(running(sources=[told]))))
+    assert (found.level, said in found.what) == (level, True)
+
+
+def test_a_plug_in_that_hangs_or_breaks_hides_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe that raises, or never ends, is a finding of its own source; the others are told all the same."""
+
+    class Plugin:
+        @staticmethod
+        async def probe(config: Any, _context: Any) -> list[Finding]:
+            if config.name == "broken":
+                raise ZeroDivisionError("a bug")
+            if config.name == "hangs":
+                await asyncio.Event().wait()
+            return [ok("well")]
+
+    for name in ("broken", "hangs", "well"):
+        site.tables += (
+            f'[[source]]\nkind = "uart"\nname = "{name}"\nsensor = "pms5003"\nport = "/dev/x-{name}"\n'
+        )
+    scene = site.scene()
+    monkeypatch.setattr(kinds, "load", lambda *_asked: Plugin)
+    monkeypatch.setattr("qytet_edge.doctor.sources._LIMIT_S", 0.05)
+    found = dict(asyncio.run(sources.sources(scene)))
+    assert {name: one.level for name, one in found.items()} == {
+        "broken": "problem",
+        "hangs": "problem",
+        "well": "ok",
+    }
+
+
+def test_an_output_that_cannot_be_moved_is_a_problem(site: Site) -> None:
+    """What the running gateway says of its outputs is told."""
+    outputs = [
+        {"name": "lamp", "wanted": 30.0, "is": 30.0, "error": None},
+        {"name": "valve", "wanted": 1.0, "is": None, "error": "no answer from unit 7"},
+    ]
+    found = dict(sources.outputs(site.scene(running(outputs=outputs))))
+    assert found["lamp"].level == "ok"
+    assert "unit 7" in the_problem([found["valve"]]).what
+
+
+def test_a_check_that_fails_itself_is_a_finding(site: Site) -> None:
+    """A bug in one check is told as such, and the other checks still answer."""
+
+    def broken() -> list[SerialPort]:
+        raise RuntimeError("the kernel said something new")
+
+    found: list[Shown] = asyncio.run(examine(site.scene(running(), ports=broken)))
+    (wrong,) = [one for one in found if one.state is State.PROBLEM]
+    assert wrong.name == "serial port"
+    assert "something new" in wrong.what
+    assert {one.group for one in found} == {"wires", "machine", "city"}
