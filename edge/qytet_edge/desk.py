@@ -161,8 +161,9 @@ class Desk:
         readings = [_reading(record) for record in records]
         for reading in readings:
             self._account.heard(reading.device, reading.values)
-        if self._accepted and readings:
-            self._accepted(readings)
+        dated = [reading for reading in readings if reading.t_ms is not None]  # others may be of last week
+        if self._accepted and dated:
+            self._accepted(dated)
 
     async def holds(self, device: str, boot: str, lo: int) -> None:
         """A nearby node holds nothing below `lo` any more; as ports.Sink says."""
