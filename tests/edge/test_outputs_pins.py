@@ -1,6 +1,7 @@
 """Outputs on pins: safe at the start and at the end, and in between what was asked for."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,27 @@ def test_a_pin_in_use_is_an_error_of_the_system(factory: MockFactory) -> None:
         await one.close()
         await two.set(1)
         await two.close()
+
+    asyncio.run(main())
+
+
+def test_a_slow_start_that_is_given_up_keeps_the_pin(factory: MockFactory) -> None:
+    """Whoever gives up waiting while the pin is being claimed does not lock it for the one who asks next."""
+    gate = threading.Event()
+
+    def slow() -> MockFactory:
+        gate.wait(5)
+        return factory
+
+    async def main() -> None:
+        context = Context(city="korce", gateway="gw-1", folder=Path(), data_dir=Path(), pins=slow)
+        output = pins.create(READ.validate_python({"kind": "gpio", "name": "out", "pin": 18}), context)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(output.set(1), 0.01)
+        gate.set()
+        await asyncio.gather(output.set(1), output.set(1))
+        assert factory.pin(18).state == 1
+        await output.close()
 
     asyncio.run(main())
 

@@ -73,13 +73,18 @@ class _PinOutput:
         self._config = config
         self._factory = factory
         self._device: Any = None
-        self._opening = asyncio.Lock()
+        self._claiming: asyncio.Future[Any] | None = None
 
     async def open(self) -> None:
         """Claim the pin and drive it to its safe state; does nothing if that is done. Raises OSError."""
-        async with self._opening:
-            if self._device is None:
-                self._device = await asyncio.to_thread(self._claim)
+        if self._device is None:
+            claiming = self._claiming or asyncio.ensure_future(asyncio.to_thread(self._claim))
+            self._claiming = claiming  # whoever is cancelled while it waits leaves the pin to the next
+            try:
+                self._device = await asyncio.shield(claiming)
+            finally:
+                if claiming.done():
+                    self._claiming = None
 
     async def set(self, value: float) -> None:
         """Drive it. Raises OSError if the pin cannot be used or the value makes no sense."""
