@@ -5,6 +5,7 @@ import contextlib
 import json
 import sys
 import time
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +88,24 @@ class Watched(Spool):
             await self.news.wait()
 
 
-async def _live(spool: Watched, rate: float) -> None:
-    """Put live readings at an even pace, for ever; one that is late does not delay the next."""
-    began, count = time.monotonic(), 0
-    while True:
-        count += 1
-        await asyncio.sleep(max(0.0, began + count / rate - time.monotonic()))
-        await spool.put_live()
+@contextlib.asynccontextmanager
+async def _live(spool: Watched, rate: float) -> AsyncIterator[None]:
+    """Put live readings at an even pace meanwhile; one that is late does not delay the next."""
+    over = asyncio.Event()
+
+    async def put() -> None:
+        began, count = time.monotonic(), 0
+        while not over.is_set():
+            count += 1
+            await asyncio.sleep(max(0.0, began + count / rate - time.monotonic()))
+            await spool.put_live()
+
+    putting = asyncio.create_task(put())
+    try:
+        yield
+    finally:
+        over.set()
+        await putting
 
 
 async def _peak(found: list[float]) -> None:
@@ -105,7 +117,7 @@ async def _peak(found: list[float]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _running(*work: Any) -> Any:
+async def _running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(one) for one in work]
     try:
         yield
@@ -124,7 +136,7 @@ async def _measure(plan: dict[str, Any]) -> dict[str, Any]:
         uplink = Uplink(spool, Address.parse(plan["url"]), identity, manners)
         async with _running(uplink.run()):
             await uplink.connected()
-            async with _running(_live(spool, plan["live"])):
+            async with _live(spool, plan["live"]):
                 await asyncio.sleep(ALONE_S)
             await spool.until_marked()
         alone = len(spool.delays)
@@ -134,7 +146,7 @@ async def _measure(plan: dict[str, Any]) -> dict[str, Any]:
         uplink = Uplink(spool, Address.parse(plan["url"]), identity, manners)
         began = time.monotonic()
         async with _running(uplink.run(), _peak(memory)):
-            async with _running(_live(spool, plan["live"])):
+            async with _live(spool, plan["live"]):
                 await spool.until_drained(plan["records"])
                 seconds = time.monotonic() - began
             await spool.until_marked()
