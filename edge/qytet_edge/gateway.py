@@ -66,8 +66,8 @@ class Gateway:
             interval_s=config.health.interval_s,
             sources=[one.name for one in config.sources],
         )
-        inbox = [_source(one, context) for one in config.sources]
-        self.sources: list[Source] = [*inbox, self.rules, self.health]
+        self._inbox = {one.name: _source(one, context) for one in config.sources}
+        self.sources: list[Source] = [*self._inbox.values(), self.rules, self.health]
         self.orders = Orders(
             own, spool, {"set": self._set, "rebirth": self._rebirth, **handlers}, lambda: clock.stamp()[0]
         )
@@ -98,7 +98,10 @@ class Gateway:
             "clock": self.clock.state()._asdict(),
             "spool": dataclasses.asdict(self.spool.state()),
             "uplink": msgspec.to_builtins(self.uplink.state()),
-            "sources": [account.state_now() for account in self.supervisor.accounts.values()],
+            "sources": [
+                {**account.state_now(), "detail": self._detail(account.name)}
+                for account in self.supervisor.accounts.values()
+            ],
             "health": self.health.state(),
             **self.rules.state(),
             "events": self.journal.recent(),
@@ -143,6 +146,22 @@ class Gateway:
     async def _tell_update(self, level: str, line: str) -> None:
         self.journal.add("warning" if level == "warning" else "info", "update", line)
 
+    def _detail(self, name: str) -> dict[str, Any]:
+        """What a plug-in tells of itself beside its readings: good and bad frames, a receiver's place."""
+        tell = getattr(self._inbox.get(name), "state", None)
+        return tell() if tell else {}
+
+    async def open_outputs(self) -> None:
+        """Bring every output into its safe state before a rule speaks; what fails is tried again when it is set."""
+        await asyncio.gather(*(self._open(name, output) for name, output in self.outputs.items()))
+
+    async def _open(self, name: str, output: Output) -> None:
+        try:
+            if (begin := getattr(output, "open", None)) is not None:
+                await asyncio.wait_for(begin(), _OPEN_S)
+        except Exception as error:  # noqa: BLE001 (the others must still be opened, and the gateway work)
+            _log.error("output not opened", output=name, why=str(error) or type(error).__name__)
+
     async def close_outputs(self) -> None:
         """Leave every output in its safe state."""
         for name, output in self.outputs.items():
@@ -185,6 +204,7 @@ class Gateway:
 
 
 _PROVE_S = 2.0
+_OPEN_S = 5.0
 _HANGS_S = 120.0
 """A transaction on the slowest SD card takes seconds; a check of the file at the start is not under the watchdog."""
 

@@ -101,6 +101,7 @@ async def serve(config: Config, stop: asyncio.Event, systemd: Systemd) -> None:
         for name, part in parts.items():
             await stack.enter_async_context(_working(name, _kept(name, part)))
         stack.push_async_callback(made.close_outputs)
+        await made.open_outputs()
         sources = await stack.enter_async_context(_working("sources", made.supervisor.run(made.sources)))
         await stack.enter_async_context(status.serving(config.data_dir, made.state))
         await stack.enter_async_context(_working("watchdog", systemd.feed(made.alive)))

@@ -9,7 +9,9 @@ gateway without GPIO pins needs no gpiozero. Big libraries it imports inside fun
     async probe(config, context) -> list[Finding]   optional: what `qytet edge doctor` says of it; changes nothing
 
 A Source that also has `stored` and `command` (ports.Marks) is told the city's marks and commands for the nodes
-behind it. An Output may offer `async def close()`, called once at the end, to leave it in its safe state.
+behind it. A Source may offer `state()`: plain values for the status beside its readings. An Output may offer
+`async def open()`, called before the first `set`, to bring it into its safe state, and `async def close()`, called
+once at the end, to leave it there.
 """
 
 import importlib
