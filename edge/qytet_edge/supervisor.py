@@ -88,9 +88,9 @@ class Supervisor:
         try:
             return await self._watched(task, source, account)
         finally:
-            desk.close()
             if not task.done():
                 await self._abandon(task, account)
+            desk.close()  # not before: its last act may be to keep how far it came
 
     async def _watched(self, task: "asyncio.Task[None]", source: Source, account: Account) -> str:
         while not task.done():
