@@ -10,7 +10,7 @@ from qytet_edge.inbox.kinds import Context
 from qytet_edge.inbox.modbus.source import ModbusSource
 from qytet_simulators.instruments.modbus_unit import ModbusUnit, put_float
 
-FAST = {"timeout_s": 0.15, "retries": 1, "rest_s": 0.4}
+FAST = {"timeout_s": 0.1, "retries": 1, "rest_s": 0.4}
 PATIENT = {"timeout_s": 3.0}
 """Where nothing is lost on purpose: a busy machine must not make it look so."""
 BAUD = 115200

@@ -130,8 +130,8 @@ def test_an_answer_that_comes_too_late_is_never_taken_for_the_next(tmp_path: Pat
         slow = meter(1)
         told = iter(range(1, 1000))
         slow.tables[4][0] = lambda: 0x4000 + next(told)  # another voltage at each read
-        # The time-out is 0.15 s: the first answer comes while, were it not for the wait, the second is awaited.
-        slow.faults.extend([Fault(delay_s=0.2), Fault(delay_s=0.1)])
+        # The time-out is 0.1 s: the first answer comes while, were it not for the wait, the second is awaited.
+        slow.faults.extend([Fault(delay_s=0.15), Fault(delay_s=0.07)])
         table = rtu(tmp_path, [unit(1)], retries=3)
         line = RtuLine(tmp_path / "port", [slow])
         async with line, running(source(table, tmp_path), sink):
@@ -276,5 +276,45 @@ def test_babble_between_questions_is_ignored(tmp_path: Path) -> None:
                 count = len(sink.readings)
                 await sink.until(lambda count=count: len(sink.readings) > count)
         assert all(reading.values == TRUTH for reading in sink.readings)
+
+    _run(work())
+
+
+@pytest.mark.parametrize("trouble", ["unplugged", "babbling", "silent"])
+def test_a_line_in_trouble_stalls_no_other_line(tmp_path: Path, trouble: str) -> None:
+    """While one line is pulled out, floods the port with noise, or is silent, another keeps its pace."""
+
+    async def work() -> None:
+        for name in ("bad", "good"):
+            (tmp_path / name).mkdir()
+        sink, bad_sink = RecordingSink(), RecordingSink()
+        mute = meter(1)
+        mute.fault = Fault(silent=True)
+        bad_line, good_line = (
+            RtuLine(tmp_path / "bad/port", [mute]),
+            RtuLine(tmp_path / "good/port", [meter(2)]),
+        )
+        bad = source(rtu(tmp_path / "bad", [unit(1)], rest_s=0.05), tmp_path / "bad")
+        good = source(rtu(tmp_path / "good", [unit(2)], **PATIENT), tmp_path / "good")
+
+        async def babbling() -> None:
+            while True:
+                bad_line.babble(bytes(range(1, 200)))
+                await asyncio.sleep(0.002)
+
+        async with bad_line, good_line, running(bad, bad_sink), running(good, sink):
+            await sink.until(lambda: bool(sink.readings))
+            noise = asyncio.create_task(babbling()) if trouble == "babbling" else None
+            if trouble == "unplugged":
+                bad_line.unplug()
+            began, count = asyncio.get_running_loop().time(), len(sink.readings)
+            await sink.until(lambda: len(sink.readings) >= count + 12 and bool(bad_sink.troubles))
+            taken = asyncio.get_running_loop().time() - began
+            if noise is not None:
+                noise.cancel()
+                await asyncio.wait((noise,))
+        assert sink.troubles == []
+        assert bad_sink.readings == []
+        assert taken < 3  # 12 polls of 0.05 s
 
     _run(work())

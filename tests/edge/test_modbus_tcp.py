@@ -63,7 +63,7 @@ def test_a_late_answer_is_passed_over_by_its_number(tmp_path: Path) -> None:
         slow = meter(1)
         told = iter(range(1, 1000))
         slow.tables[4][0] = lambda: 0x4300 + next(told)
-        slow.faults.append(Fault(delay_s=0.2))
+        slow.faults.append(Fault(delay_s=0.15))
         async with (
             TcpServer([slow]) as server,
             running(source(tcp(tmp_path, server.port, [unit(1)], retries=3), tmp_path), sink),

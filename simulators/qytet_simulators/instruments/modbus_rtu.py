@@ -8,6 +8,7 @@ import asyncio
 import os
 import tty
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -118,4 +119,5 @@ class RtuLine:
 
     def _say(self, data: bytes) -> None:
         if self._descriptors is not None:
-            os.write(self._descriptors[0], data)
+            with suppress(BlockingIOError):  # nobody reads: what does not fit is lost, as on a wire
+                os.write(self._descriptors[0], data)

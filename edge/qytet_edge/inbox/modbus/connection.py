@@ -7,8 +7,9 @@ heard, which pymodbus lets us see and filter through its `trace_packet`.
 import asyncio
 import logging
 import os
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,6 +131,7 @@ class Connection:
         self.open.clear()
         client, self.client = self.client, None
         if client is not None:
+            _discard_output(client)
             client.close()
 
     def _connected(self, up: bool) -> None:
@@ -151,6 +153,14 @@ class Connection:
         self._heard = data
         find = frames.find_rtu if self._line.rtu else frames.find_tcp
         return (find(self._request, data) if self._request else None) or b""
+
+
+def _discard_output(client: "ModbusBaseClient") -> None:
+    """Drop what a hung adapter did not take: closing a port waits for it, up to 30 s, and the loop with it."""
+    port = getattr(client.ctx.transport, "sync_serial", None)
+    if port is not None:
+        with suppress(OSError, termios.error):
+            port.reset_output_buffer()
 
 
 def load_library() -> None:
