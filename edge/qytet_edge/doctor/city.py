@@ -1,6 +1,7 @@
 """Checks of the way to the city: name, port, certificate, user and rights at the broker, and the first stored mark."""
 
 import asyncio
+import dataclasses
 import socket
 import ssl
 
@@ -21,7 +22,7 @@ _PATIENCE_S = 120.0  # a mark follows a record within seconds; health alone make
 async def broker(scene: Scene) -> list[Finding]:
     """Log in as the gateway does (beside the running one, under another client id) and ask for its marks."""
     try:
-        where = address(scene.config)
+        where = dataclasses.replace(address(scene.config), password=scene.password())
     except QytetError as error:
         return [problem(f"{error.what} {error.why}".strip(), error.do)]
     if scene.running and scene.running["uplink"]["connected"]:

@@ -42,15 +42,15 @@ def spool(scene: Scene) -> Iterator[Finding]:
 
 
 async def clock(scene: Scene) -> list[Finding]:
-    """How the time is known."""
-    seen = Clock(scene.config.clock, root=scene.root)
-    await seen.look()
-    state = seen.state()
-    offset = "" if state.offset_s is None else f", {state.offset_s:+.3f} s from true time"
-    if state.tq == "none" and scene.running and scene.running["clock"]["tq"] != "none":
+    """How the time is known: to the gateway that runs (its service may not ask the kernel), else to this command."""
+    if scene.running:
         told = scene.running["clock"]
-        return [ok(f"the time is known by {told['source']} ({told['tq']}), as the gateway says")]
-    if state.tq == "none":
+        tq, source, offset_s = told["tq"], told["source"], told["offset_s"]
+    else:
+        seen = Clock(scene.config.clock, root=scene.root)
+        await seen.look()
+        tq, source, offset_s, *_ = seen.state()
+    if tq == "none":
         return [
             warning(
                 "nobody vouches for the time: records carry none until somebody does",
@@ -58,11 +58,10 @@ async def clock(scene: Scene) -> list[Finding]:
                 'or a battery-backed clock. [clock] trust = "host" is for virtual machines only.',
             )
         ]
-    if state.tq == "rtc":
-        return [
-            warning(f"only {state.source} keeps the time", "Look at `chronyc sources`: no server answers.")
-        ]
-    return [ok(f"the time is known by {state.source} ({state.tq}){offset}")]
+    if tq == "rtc":
+        return [warning(f"only {source} keeps the time", "Look at `chronyc sources`: no server answers.")]
+    offset = "" if offset_s is None else f", {offset_s:+.3f} s from true time"
+    return [ok(f"the time is known by {source} ({tq}){offset}")]
 
 
 def board(scene: Scene) -> Iterator[Finding]:
@@ -87,20 +86,18 @@ def board(scene: Scene) -> Iterator[Finding]:
 def password(scene: Scene) -> Iterator[Finding]:
     """Whether there is a password for the broker, and only its user may read it."""
     try:
-        found = configuration.password(scene.config)
+        found = scene.password()
     except SettingsError as error:
         yield problem(f"{error.what} {error.why}", error.do)
         return
-    named = scene.config.uplink.password_file
     if not found and not scene.config.uplink.cert_file and not scene.running:
         yield warning(
-            "there is no password for the broker, and no client certificate",
-            "Set [uplink] password_file. (The service gets it from systemd, which a shell does not see.)",
+            "no password for the broker can be read here, and there is no client certificate",
+            f"Run this with sudo; or write the password to {scene.config.folder / configuration.CREDENTIAL}.",
         )
-    if named is not None and found:
-        path = scene.config.folder / named
-        if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-            yield warning(f"others may read the broker's password in {path}", f"chmod 600 {path}")
+    path = scene.password_file()
+    if found and path is not None and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        yield warning(f"others may read the broker's password in {path}", f"chmod 600 {path}")
 
 
 def _may_write(scene: Scene, folder: Path) -> bool:

@@ -135,7 +135,8 @@ def _program(folder: Path) -> str:
 
 
 def _described(port: SerialPort) -> str:
-    return f"{port.description}, {port.stable}" if port.stable else port.description
+    words = [word for word in (port.description, port.stable) if word and word != "n/a"]
+    return ", ".join(words) or "a port of the board"
 
 
 def _same(first: str, second: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from qytet_edge import config as configuration
 from qytet_edge.config import Config
 
 __all__ = ["SERVICE_USER", "Scene", "SerialPort", "User", "serial_ports"]
@@ -69,6 +70,21 @@ class Scene:
     root: Path = Path("/")
     user: User = field(default_factory=User.of_service)
     ports: Callable[[], list[SerialPort]] = serial_ports
+
+    def password_file(self) -> Path | None:
+        """Where the broker's password lies: as configured, else beside the configuration, where systemd takes it."""
+        named = self.config.uplink.password_file
+        path = self.config.folder / (named or configuration.CREDENTIAL)
+        return path if named or os.access(path, os.R_OK) else None
+
+    def password(self) -> str:
+        """The broker's password, also as systemd would hand it to the service. Raises SettingsError."""
+        found = configuration.password(self.config)
+        path = self.password_file()
+        if found or path is None:
+            return found
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return lines[0].strip() if lines else ""
 
     def source(self, name: str) -> dict[str, Any] | None:
         """What the running gateway says of a source; None if it does not run or does not know it."""
