@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/reference: views, refusals, settings, commands; `--check` only compares.
+"""Writes the generated parts of docs/reference: views, refusals, settings, gateway, commands; `--check` only compares.
 
 Usage: python docs/generate.py [--check]
 
@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import commands_page
+import edge_page
 import settings_page
 
 from qytet.db.migrate import connect, migrate
@@ -59,6 +60,7 @@ PAGES = (
     ("database.md", views),
     ("contract.md", refusals),
     ("settings.md", settings_page.page),
+    ("gateway.md", edge_page.page),
     ("commands.md", commands_page.page),
 )
 

@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from qytet.settings import Settings
 
-__all__ = ["page", "rows"]
+__all__ = ["default_of", "meaning_of", "page", "rows"]
 
 _HEAD = "| setting | environment | default | meaning |\n|---|---|---|---|\n"
 
@@ -36,7 +36,7 @@ def page() -> str:
             about = (_section(Settings.model_fields[section]) or BaseModel).__doc__ or ""
             parts.append(f"{heading}{about}\n\n{_HEAD}")
         parts.append(
-            f"| `{key}` | `QYTET_{name.replace('.', '__').upper()}` | {_default(field)} | {_meaning(field)} |\n"
+            f"| `{key}` | `QYTET_{name.replace('.', '__').upper()}` | {default_of(field)} | {meaning_of(field)} |\n"
         )
     return "".join(parts)
 
@@ -46,7 +46,8 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
-def _default(field: FieldInfo) -> str:
+def default_of(field: FieldInfo) -> str:
+    """A default as a table shows it."""
     value: Any = field.default
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
@@ -57,19 +58,31 @@ def _default(field: FieldInfo) -> str:
     return f"`{value.as_posix() if isinstance(value, Path) else value}`"
 
 
-def _meaning(field: FieldInfo) -> str:
+def meaning_of(field: FieldInfo) -> str:
+    """What a field means, with its choices and bounds."""
     text = (field.description or "").replace("|", "\\|")
     bounds = [f"{_SIGNS[sign]} {value}" for sign, value in _limits(field) if sign in _SIGNS]
     choices = [f"`{choice}`" for choice in get_args(field.annotation) if isinstance(choice, str)]
     extra = " ".join(
         ([f"One of {', '.join(choices)}."] if choices else [])
-        + ([f"{' and '.join(bounds)}."] if bounds else [])
+        + ([f"{_sentence(' and '.join(bounds))}."] if bounds else [])
     )
     secret = " Secret." if field.annotation is SecretStr else ""
     return f"{text}{' ' + extra if extra else ''}{secret}"
 
 
-_SIGNS = {"ge": "At least", "le": "at most", "min_length": "Length at least", "max_length": "at most"}
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+_SIGNS = {
+    "ge": "at least",
+    "gt": "more than",
+    "le": "at most",
+    "lt": "less than",
+    "min_length": "length at least",
+    "max_length": "at most",
+}
 
 
 def _limits(field: FieldInfo) -> list[tuple[str, Any]]:

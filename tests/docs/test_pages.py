@@ -117,7 +117,7 @@ def test_settings_exist(page: Path) -> None:
     """Each environment variable and each `[section] key` on a page is a setting, or a variable of the deployment."""
     text, known = page.read_text(encoding="utf-8"), settings()
     others = set(re.findall(r"^(QYTET_\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    others |= {"QYTET_FILE", "QYTET_SECRETS_DIR", "QYTET_DATA"}
+    others |= {"QYTET_FILE", "QYTET_SECRETS_DIR", "QYTET_DATA", "QYTET_EDGE_CONFIG"}
     variables = {"QYTET_" + name.replace(".", "__").upper() for name in known} | others
     assert set(re.findall(r"\bQYTET_[A-Z_]+[A-Z]\b", text)) <= variables
     named = {f"{section}.{key}" for section, key in re.findall(r"\[(\w+)\] (\w+)`", text)}
@@ -144,7 +144,7 @@ def test_named_files_exist(page: Path) -> None:
     folders = {path.name for path in ROOT.iterdir() if path.is_dir()} - {".qytet"}
     for code in inline_code(page):
         first, _, rest = code.partition("/")
-        planned = first in ("firmware", "edge", "dashboards")
+        planned = first in ("firmware", "dashboards")
         generated = code.startswith(("deploy/secrets", "deploy/data"))
         if rest and first in folders and " " not in code and not planned and not generated:
             assert (ROOT / code).exists(), f"{code} does not exist"
