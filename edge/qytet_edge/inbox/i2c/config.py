@@ -76,7 +76,7 @@ class Config(SourceConfig):
         description="bme280: temperature, humidity, pressure; scd41: CO2, temperature, humidity; sps30: particulate "
         "matter; ads1115: voltages and 4-20 mA."
     )
-    bus: str = Field("/dev/i2c-1", min_length=1, description="The bus; on a Pi's header it is /dev/i2c-1.")
+    bus: int = Field(1, ge=0, le=99, description="Number of the bus; on a Pi's header it is 1 (/dev/i2c-1).")
     address: int | None = Field(
         None, ge=0x08, le=0x77, description="The chip's address (0x76); the maker's first one if not given."
     )
@@ -114,6 +114,11 @@ class Config(SourceConfig):
         7, gt=0, le=60, description="sps30: days of measuring after which its fan is blown out."
     )
     inputs: tuple[InputConfig, ...] = Field((), max_length=4, description="ads1115: what is on its inputs.")
+
+    @property
+    def path(self) -> str:
+        """The bus as a file."""
+        return f"/dev/i2c-{self.bus}"
 
     @property
     def at(self) -> int:

@@ -11,7 +11,7 @@ from qytet_edge.inbox.kinds import Context
 
 __all__ = ["probe"]
 
-_WIRES = "Check supply, ground, SDA and SCL, and its address pins; `i2cdetect -y 1` lists who answers."
+_WIRES = "Check supply, ground, SDA and SCL, and its address pins; `i2cdetect -y BUS` lists who answers."
 _NEVER = threading.Event()
 
 
@@ -22,9 +22,9 @@ async def probe(config: Config, context: Context) -> list[Finding]:
 
 
 def _look(config: Config) -> Finding:
-    where = f"Source {config.name}: {config.chip} at 0x{config.at:02x} of {config.bus}"
+    where = f"Source {config.name}: {config.chip} at 0x{config.at:02x} of {config.path}"
     try:
-        with LinuxBus(config.bus) as bus:
+        with LinuxBus(config.path) as bus:
             return _answer(config, bus, where)
     except OSError as error:
         if error.errno == errno.ENOENT:

@@ -56,7 +56,7 @@ class ChipSource:
         self._window.clear()
         self._heard = time.monotonic()
         self._restore(await sink.checkpoint(self.name))
-        bus = await asyncio.to_thread(LinuxBus, self._config.bus)
+        bus = await asyncio.to_thread(LinuxBus, self._config.path)
         try:
             await together(self._measure(bus, sink), self._report(sink))
         finally:

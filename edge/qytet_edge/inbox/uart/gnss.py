@@ -56,7 +56,7 @@ class Receiver:
         else:
             sink.beat()
         if self._sentences.bad > bad:
-            sink.trouble(f"{self._sentences.bad - bad} bad sentences")
+            sink.trouble(f"bad sentences: {self._sentences.bad - bad}")
 
     def _take(self, data: bytes) -> None:
         fixes = self._sentences.feed(data)

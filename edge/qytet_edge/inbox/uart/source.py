@@ -100,7 +100,7 @@ class SerialSensor:
             values for frame in self._frames.feed(data) if (values := self._sensor.values(frame)) is not None
         ]
         if self._frames.bad > bad:
-            sink.trouble(f"{self._frames.bad - bad} bad frames", device=self._device)
+            sink.trouble(f"bad frames: {self._frames.bad - bad}", device=self._device)
         self._good += len(said)
         if not said:
             return False
