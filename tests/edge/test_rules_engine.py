@@ -1,6 +1,7 @@
 """The rules' judgement, on injected time: limits, hysteresis, delays, stale readings, schedules, restarts."""
 
 import datetime as dt
+import tomllib
 from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
+from qytet_edge import config as configuration
 from qytet_edge.records import Reading
 from qytet_edge.rules import Engine, RuleConfig, Schedule
 
@@ -396,3 +398,31 @@ def test_a_rule_must_say_what_is_safe() -> None:
                 "then": {"output": "lamp", "value": 1},
             }
         )
+
+
+def test_the_samples_rules_do_what_they_say() -> None:
+    """The shipped examples dim a lamp at night without motion, close a valve, and light a beacon."""
+    text = configuration.sample().replace("#: ", "")
+    rules = tuple(RuleConfig.model_validate(table) for table in tomllib.loads(text)["rule"])
+    street = Street(*rules, local=dt.datetime(2026, 9, 1, 22, 30, tzinfo=TIRANE))
+    seen = []
+    for minute in range(90):
+        street.say({"motion_count": 1 if minute == 65 else 0}, "pir-north")
+        street.say({"water_tank_level": 3.0 + minute / 60}, "tank-1")
+        street.say({"sewer_level": 2.0 if minute >= 80 else 0.4}, "sewer-1")
+        seen += [(minute, one.output, one.value) for one in street.engine.evaluate(street.now, street.t_ms)]
+        street.run_s(30)
+        seen += [(minute, one.output, one.value) for one in street.engine.evaluate(street.now, street.t_ms)]
+        street.pass_s(30)
+    assert seen == [
+        (0, "lamp-north", 100),
+        (0, "inlet-valve", 100),
+        (0, "flood-beacon", 0),
+        (30, "lamp-north", 30),
+        (49, "inlet-valve", 0),
+        (65, "lamp-north", 100),
+        (76, "lamp-north", 30),
+        (80, "flood-beacon", 1),
+    ]
+    street.run_s(900)
+    assert street.engine.wanted == {"lamp-north": 100, "inlet-valve": 0, "flood-beacon": 1}, "all silent"

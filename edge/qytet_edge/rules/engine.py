@@ -62,6 +62,10 @@ class Engine:
             self._watches.setdefault((watch.device, watch.config.key), []).append(watch)
         self._devices = {device for device, _key in self._watches}
 
+    def concerns(self, readings: Sequence[Reading]) -> bool:
+        """Whether any rule looks at one of these devices."""
+        return any(reading.device in self._devices for reading in readings)
+
     def accept(self, readings: Sequence[Reading], now: float, t_ms: int | None) -> bool:
         """Take what instruments said; whether a condition began or ended to hold.
 

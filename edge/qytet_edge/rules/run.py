@@ -68,6 +68,8 @@ class Rules:
 
     def accepted(self, readings: Sequence[Reading]) -> None:
         """Judge readings that were just accepted; never waits. Call it on the event loop."""
+        if not self._engine.concerns(readings):
+            return
         if self._early is not None:
             self._early.append(readings)
             return
