@@ -20,7 +20,7 @@ class Weather:
     """Seconds from one disturbance to the next, from and to; kills of the gateway, of the brokers, of the line, the
     disk."""
 
-    gateway: tuple[float, float] = (3.0, 7.0)
+    gateway: tuple[float, float] = (4.0, 10.0)
     city_broker: tuple[float, float] = (7.0, 13.0)
     local_broker: tuple[float, float] = (12.0, 20.0)
     link: tuple[float, float] = (3.0, 7.0)
@@ -36,7 +36,7 @@ def plan(seed: int, seconds: float, weather: Weather) -> list[Deed]:
         *(Deed(at, "kill gateway") for at in _moments(luck, weather.gateway, weather.calm, seconds)),
         *_spans(luck, "city broker", weather.city_broker, (0.2, 1.5), weather.calm, seconds),
         *_spans(luck, "local broker", weather.local_broker, (0.1, 0.6), weather.calm, seconds),
-        *_spans(luck, "disk", weather.disk, (1.0, 4.0), weather.calm, seconds),
+        *_spans(luck, "disk", weather.disk, (2.0, 4.0), weather.calm, seconds),
         *_links(luck, weather, seconds),
     ]
     return sorted(deeds)

@@ -160,6 +160,8 @@ class World:
         began = time.monotonic()
         for deed in deeds:
             time.sleep(max(0.0, began + deed.at - time.monotonic()))  # the moment is the point
+            if deed.what == "give disk":
+                self._look_at_disk()
             acts[deed.what]()
             self.done[deed.what] += 1
         time.sleep(max(0.0, began + self.chaos.seconds - time.monotonic()))
@@ -175,6 +177,12 @@ class World:
             "the spool is empty",
             60,
         )
+
+    def _look_at_disk(self) -> None:
+        """Count how often the gateway says that its disk is full."""
+        state = self.gateway.state()
+        if state is not None and state["spool"]["full_since_ms"] is not None:
+            self.done["said full"] += 1
 
     def _clear(self) -> None:
         self.link.behave(CLEAR)
@@ -204,17 +212,10 @@ _COUNT = "select count(*) from qytet.reading where device = %(device)s"
 
 
 def _sender(chaos: Chaos, load: Load, url: str, folder: Path) -> "subprocess.Popen[bytes]":
-    arguments = {
-        "records": load.records,
-        "devices": load.devices,
-        "readings": load.readings,
-        "run": load.run,
-        "start_ms": load.start_ms,
-        "rate": chaos.node_rate,
-        "url": url,
-        "deadline_s": chaos.seconds + 120,
-    }
-    command = [sys.executable, "-m", "tests.flow.sender", json.dumps(arguments)]
+    names = ("records", "devices", "readings", "run", "prefix", "start_ms")
+    arguments = {name: getattr(load, name) for name in names}
+    arguments |= {"rate": chaos.node_rate, "url": url, "seconds": chaos.seconds + 90}
+    command = [sys.executable, "-m", "tests.edge.chaos_nodes", json.dumps(arguments)]
     with (folder / "sender.log").open("wb") as log:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=Path(__file__).parents[2])
 

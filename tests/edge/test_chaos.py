@@ -76,6 +76,7 @@ def test_nothing_is_lost_or_doubled(
     assert account["nodes"]["unmarked"] == 0
     assert verdict == Verdict(world.load.records + len(world.file.rows), 0, 0, 0, 0, 0, 0, 0)
     assert world.gateway.exits == [], world.gateway.tail()
+    assert world.done["said full"] or not world.disk.mounted, "the disk never filled up"
     assert max(life.most_mb for life in world.gateway.lives) < MOST_MB
 
 

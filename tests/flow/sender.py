@@ -21,7 +21,7 @@ def main() -> None:
         rate=given["rate"],
         marks=given.get("marks", True),
         resend_after=1.0,
-        deadline_s=given.get("deadline_s", DEADLINE_S),
+        deadline_s=DEADLINE_S,
     )
     result = flood(prepare(load, connections=2), Address.parse(given["url"], None), pace)
     sys.stdout.write(json.dumps(asdict(result)))
