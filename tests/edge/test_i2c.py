@@ -218,6 +218,20 @@ def test_a_short_power_cut_makes_no_value(wires: Wires, chip: str) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("chip", ["ads1115", "bme280"])
+def test_a_power_cut_within_a_measurement_makes_no_value(wires: Wires, chip: str) -> None:
+    """A chip that is reset between being asked and being read has nothing to say, and that is noticed."""
+    model = wires.connect(chip)
+    cut = False
+    with LinuxBus("/dev/i2c-1") as bus:
+        made = driver(config(chip), lambda _seconds: model.power_cycle() if cut else None)
+        made.start(bus)
+        assert made.sample(bus).values
+        cut = True
+        with pytest.raises(OSError, match="lost its settings"):
+            made.sample(bus)
+
+
 def test_a_held_bus_and_refusals_are_trouble(wires: Wires) -> None:
     """A data line that is held down and single refusals are said, and pass."""
 
