@@ -65,6 +65,11 @@ class Boot:
         seconds = [kept_s for kept_s, _record in islice(self.intake.values(), 1)]
         return min([*seconds, self.head_s] if self.low else seconds, default=None)
 
+    def row(self) -> tuple[int, str, str, int, int, int, int, int, int]:
+        """As the table `boot` has it; what follows `next_seq` is what its records do not tell."""
+        numbers = (self.next_seq, self.mark, self.lo, self.dropped, self.settled)
+        return (self.id, self.device, self.boot, int(self.own), *numbers)
+
     def copy(self) -> "Boot":
         """A copy that a transaction may change; it shares the intake, which only a commit changes."""
         return replace(self)

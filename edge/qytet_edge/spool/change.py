@@ -213,23 +213,15 @@ class Change:
     def write(self) -> None:
         """The last step before COMMIT: rows, boots and the totals."""
         self._sql.executemany(queries.KEEP, self._rows)
-        for boot in self.boots.values():
-            self._sql.execute(
-                queries.SAVE_BOOT,
-                (
-                    boot.id,
-                    boot.device,
-                    boot.boot,
-                    int(boot.own),
-                    boot.next_seq,
-                    boot.mark,
-                    boot.lo,
-                    boot.dropped,
-                    boot.settled,
-                ),
-            )
+        changed = [boot for boot in self.boots.values() if self._must_save(boot)]
+        self._sql.executemany(queries.SAVE_BOOT, [boot.row() for boot in changed])
         self._meta = self._store.unsaved | self._meta
         self._sql.executemany(queries.SAVE_META, self._meta.items())
+
+    def _must_save(self, boot: Boot) -> bool:
+        """Given numbers follow from the records in the intake: a put alone need not write the boot's page."""
+        known = self._store.boots.get(boot.key)
+        return known is None or self._settled or known.row()[5:] != boot.row()[5:]
 
     def adopt(self) -> None:
         """It is committed: memory follows."""

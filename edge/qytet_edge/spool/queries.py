@@ -118,5 +118,5 @@ RESTORE_NOTICE = "INSERT INTO notice VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO 
 RESTORE = "INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING"
 RECOUNT = """
 UPDATE boot SET settled = (SELECT count(*) FROM record WHERE boot_id = boot.id),
-    next_seq = max(next_seq, coalesce((SELECT max(seq) + 1 FROM record WHERE boot_id = boot.id), 1))
+    next_seq = max(next_seq, mark + 1, coalesce((SELECT max(seq) + 1 FROM record WHERE boot_id = boot.id), 1))
 """

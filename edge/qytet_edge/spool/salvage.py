@@ -182,7 +182,7 @@ def _restore_rows(store: Store, rows: Iterator[_Row]) -> int:
 
 
 def _boot_row(number: int, boot: Boot) -> _Row:
-    return number, boot.device, boot.boot, int(boot.own), boot.next_seq, boot.mark, boot.lo, boot.dropped
+    return (number, *boot.row()[1:8])
 
 
 def _boots(old: sqlite3.Connection) -> Iterator[Boot]:

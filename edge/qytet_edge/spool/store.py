@@ -101,6 +101,7 @@ class Store:
             found = self.by_id.get(boot_id)
             if found is None:
                 raise _damaged(f"a record of an unknown numbering {boot_id}")
+            found.next_seq = max(found.next_seq, seq + 1)
             if seq > found.mark:
                 found.intake[seq] = (kept_s, _record(found, (seq, t, up, tq, kept_s, m)))
         self.next_boot_id = max(self.by_id, default=0) + 1
