@@ -83,7 +83,9 @@ class _Hurry:
         sock = self._connection.sock
         if sock is not None:
             with contextlib.suppress(OSError):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # under TLS, too: its own waits for the other side
+                socket.socket.shutdown(
+                    sock, socket.SHUT_RDWR
+                )  # under TLS, too: its own waits for the other side
 
 
 def _taken(answer: http.client.HTTPResponse, request: Request) -> Answer:
@@ -91,7 +93,9 @@ def _taken(answer: http.client.HTTPResponse, request: Request) -> Answer:
         return Answer(None, request.etag, request.modified)
     if 300 <= answer.status < 400:
         where = urlsplit(answer.getheader("Location", "")).hostname or "elsewhere"
-        raise OSError(f"the answer points to {where} (status {answer.status}); put the final address into `url`")
+        raise OSError(
+            f"the answer points to {where} (status {answer.status}); put the final address into `url`"
+        )
     if answer.status != http.client.OK:
         raise OSError(f"the answer is {answer.status} {answer.reason}")
     body = _body(answer, request.max_bytes)

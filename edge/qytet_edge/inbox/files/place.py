@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal, NamedTuple
 
 import msgspec
 
-__all__ = ["Found", "Line", "Place", "after", "find", "lines", "next_generation"]
+__all__ = ["Found", "Line", "Place", "after", "find", "fits", "lines", "unread"]
 
 PRINT = 256  # bytes, from the file's beginning and before the place
 PIECE = 1 << 18  # bytes read at a time, and so the longest line
@@ -22,9 +22,14 @@ MOST_SIBLINGS = 100
 
 
 class Place(msgspec.Struct, frozen=True):
-    """`off`: bytes that are done with; `line`: lines among them. `cut`: the rest of an overlong line follows."""
+    """`off`: bytes that are done with; `line`: lines among them. `cut`: the rest of an overlong line follows.
+
+    `since`: the file was begun after this (Unix ns), so any generation that was written to later is unread as long
+    as nothing but a header was read here, which looks alike in all of them.
+    """
 
     ino: int = 0
+    since: int = 0
     off: int = 0
     line: int = 0
     head: str = ""
@@ -56,17 +61,18 @@ class Found(NamedTuple):
 
 def find(path: Path, place: Place | None) -> Found:
     """Find what a place belongs to, beginning with the file `path`. Raises OSError if the folder cannot be read."""
-    here = _fits(path, place)
-    if here:
-        return Found("same", path)
+    here = fits(path, place)
     if here is None and not path.parent.is_dir():
         return Found("absent", path)
-    if place is not None:
-        for sibling in _siblings(path, place.ino):
-            if _fits(sibling, place):
-                return Found("moved", sibling)
-        if here is False and place.off == 0:
-            return Found("same", path)  # nothing was read of the other one, and it is gone
+    if place is None or (here and path.stat().st_ino == place.ino):
+        return Found("absent" if here is None else "same", path)
+    for sibling, ino in _siblings(path, place.ino):
+        if here and ino != place.ino:
+            break  # written anew: the same beginning under the same name, and the old file is gone
+        if fits(sibling, place):
+            return Found("moved", sibling)
+    if here or (here is False and place.off == 0):
+        return Found("same", path)
     return Found("absent" if here is None else "replaced", path)
 
 
@@ -96,8 +102,10 @@ def after(file: BinaryIO, place: Place, last: Line | None) -> Place:
     """The place behind a line (None: unchanged), with the prints of the file as it is."""
     off = last.after if last else place.off
     cut = place.cut if last is None else not last.whole and not last.text and last.number == place.line
+    status = os.fstat(file.fileno())
     return Place(
-        os.fstat(file.fileno()).st_ino,
+        status.st_ino,
+        place.since or status.st_mtime_ns,
         off,
         last.number if last else place.line,
         _print(file, 0, min(PRINT, off)),
@@ -106,13 +114,11 @@ def after(file: BinaryIO, place: Place, last: Line | None) -> Place:
     )
 
 
-def next_generation(path: Path, done: Path) -> tuple[Place | None, tuple[str, ...]]:
-    """Where to go on when `done`, which once bore the name `path`, is read to its end.
+def unread(path: Path, since: int) -> tuple[Place | None, tuple[str, ...]]:
+    """The oldest generation of `path` that was written to after `since` (Unix ns), from its beginning; None: none.
 
-    A file that was renamed after it and before `path` was begun comes first; None: `path` itself does. Also the
-    names of later generations that are compressed, and so cannot be read.
+    Generations are files named as `path` with something appended. Also the names of those that are compressed.
     """
-    finished = done.stat()
     with os.scandir(path.parent) as entries:
         later = sorted(
             (entry.stat().st_mtime_ns, entry.name, entry.inode())
@@ -120,15 +126,14 @@ def next_generation(path: Path, done: Path) -> tuple[Place | None, tuple[str, ..
             if entry.name.startswith(path.name)
             and entry.name != path.name
             and entry.is_file(follow_symlinks=False)
-            and entry.stat().st_mtime_ns > finished.st_mtime_ns
-            and entry.inode() != finished.st_ino
+            and entry.stat().st_mtime_ns > since
         )
     packed = tuple(name for _age, name, _ino in later if name.endswith(_PACKED))
     plain = [ino for _age, name, ino in later if not name.endswith(_PACKED)]
-    return (Place(plain[0]) if plain else None), packed
+    return (Place(plain[0], since) if plain else None), packed
 
 
-def _fits(path: Path, place: Place | None) -> bool | None:
+def fits(path: Path, place: Place | None) -> bool | None:
     """Whether the file has the bytes before the place; None if there is no such file."""
     try:
         with path.open("rb") as file:
@@ -146,15 +151,15 @@ def _fits(path: Path, place: Place | None) -> bool | None:
         return None
 
 
-def _siblings(path: Path, ino: int) -> list[Path]:
-    """Other files of the folder: the one with this inode first, then the newest."""
+def _siblings(path: Path, ino: int) -> list[tuple[Path, int]]:
+    """Other files of the folder and their inodes: the one with this inode first, then the newest."""
     with os.scandir(path.parent) as entries:
         found = [
-            (entry.inode() != ino, -entry.stat().st_mtime, Path(entry.path))
+            (entry.inode() != ino, -entry.stat().st_mtime, Path(entry.path), entry.inode())
             for entry in entries
             if entry.is_file(follow_symlinks=False) and entry.name != path.name
         ]
-    return [sibling for _other, _age, sibling in sorted(found)[:MOST_SIBLINGS]]
+    return [(sibling, number) for _other, _age, sibling, number in sorted(found)[:MOST_SIBLINGS]]
 
 
 def _print(file: BinaryIO, start: int, end: int) -> str:

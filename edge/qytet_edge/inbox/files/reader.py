@@ -6,6 +6,7 @@ a configured column stops nothing but its own file, and loses nothing: it is rea
 """
 
 import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -82,6 +83,11 @@ def step(path: Path, progress: Progress, form: Form, *, settled: bool = False) -
     `settled`: nobody writes to this file any more, so its last line is whole even without an end.
     """
     progress = decode(encode(progress))  # the caller's stays as it was until this one is kept
+    if progress.place is not None and progress.place.line <= 1 and path.parent.is_dir():
+        earlier, _packed = places.unread(path, progress.place.since)
+        if earlier is not None:
+            _begin(progress, again=progress.again)
+            progress.place = earlier
     found = places.find(path, progress.place)
     if found.how == "absent":
         return Step([], progress, changed=False, troubles=[], more=False, found=False)
@@ -94,11 +100,24 @@ def step(path: Path, progress: Progress, form: Form, *, settled: bool = False) -
     with found.path.open("rb") as file:
         done = _Run(found.path.name, progress, form).read(file, final=settled or return_to)
     if return_to and not done.changed:
-        _begin(progress, again=False)  # the old file is done with: on to the one after it
-        progress.place, packed = places.next_generation(path, found.path)
-        told += [f"{name} is compressed, so its rows are not read" for name in packed]
-        done = done._replace(changed=True, more=True)
+        told += _go_on(path, found.path, progress)
+        done = done._replace(changed=True)
+    if return_to:
+        done = done._replace(more=True)
     return done._replace(troubles=told + done.troubles)
+
+
+def _go_on(path: Path, done: Path, progress: Progress) -> list[str]:
+    """The old file is done with: on to the one after it. Returns what to tell."""
+    place = progress.place
+    if place is not None and place.line > 1 and places.fits(path, place):
+        progress.place = msgspec.structs.replace(place, ino=path.stat().st_ino)  # the old one is but a copy
+        return []
+    since = done.stat().st_mtime_ns
+    _begin(progress, again=False)
+    earlier, packed = places.unread(path, since)
+    progress.place = earlier or Place(path.stat().st_ino, since)
+    return [f"{name} is compressed, so its rows are not read" for name in packed]
 
 
 def _begin(progress: Progress, *, again: bool) -> None:
@@ -143,7 +162,7 @@ class _Run:
                 break
             self._line(line)
             last = line
-        more = more or (last is not None and last.after - place.off >= places.PIECE // 2)
+        more = last is not None and (more or os.fstat(file.fileno()).st_size - place.off > places.PIECE)
         changed = last is not None or progress.place is None
         progress.place = places.after(file, place, last)
         hidden = len(self._troubles) - MOST_TROUBLES
