@@ -27,6 +27,7 @@ _DISPLAY = {
     "[NTU]": "NTU",
     "uS/cm": "µS/cm",
     "uT": "µT",
+    "By": "B",
     "{vehicle}/h": "1/h",
     "{vehicle}/km": "1/km",
     "1": "",
@@ -34,6 +35,7 @@ _DISPLAY = {
     "{event}": "",
     "{index}": "",
     "{person}": "",
+    "{record}": "",
     "{state}": "",
     "{vehicle}": "",
 }
