@@ -123,18 +123,17 @@ def test_a_question_is_repeated_before_a_poll_fails(tmp_path: Path) -> None:
 
 
 def test_an_answer_that_comes_too_late_is_never_taken_for_the_next(tmp_path: Path) -> None:
-    """A late answer to the last question does not become the answer to the next one of the same shape."""
+    """An answer that takes up to twice the time-out does not become that of the next question of the same shape."""
 
     async def work() -> None:
         sink = RecordingSink()
         slow = meter(1)
         told = iter(range(1, 1000))
         slow.tables[4][0] = lambda: 0x4000 + next(told)  # another voltage at each read
-        # The time-out is 0.1 s: the first answer comes while, were it not for the wait, the second is awaited.
-        slow.faults.extend([Fault(delay_s=0.15), Fault(delay_s=0.07)])
-        table = rtu(tmp_path, [unit(1)], retries=3)
+        # The time-out is 0.4 s: the first answer comes while, were it not for the wait, the second is awaited.
+        slow.faults.extend([Fault(delay_s=0.5), Fault(delay_s=0.25)])
         line = RtuLine(tmp_path / "port", [slow])
-        async with line, running(source(table, tmp_path), sink):
+        async with line, running(source(rtu(tmp_path, [unit(1)], timeout_s=0.4, retries=3), tmp_path), sink):
             await sink.until(lambda: len(sink.readings) >= 2)
         volts = [reading.values["grid_phase_voltage"] for reading in sink.readings]
         assert volts[0] == pytest.approx(_volts(0x4002), rel=1e-6)  # the first read's answer came late

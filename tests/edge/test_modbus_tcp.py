@@ -112,3 +112,25 @@ def test_a_server_that_stays_deaf_gets_a_new_connection(tmp_path: Path) -> None:
             assert server.connections == 2
 
     _run(work())
+
+
+def test_a_server_that_closes_at_once_is_not_hammered(tmp_path: Path) -> None:
+    """An instrument that takes the connection and drops it is tried at growing pauses, without spinning."""
+
+    async def work() -> None:
+        sink = RecordingSink()
+        taken = 0
+
+        async def drop(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal taken
+            taken += 1
+            writer.transport.abort()
+
+        server = await asyncio.start_server(drop, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, running(source(tcp(tmp_path, port, [unit(1)]), tmp_path), sink):
+            await sink.until(lambda: taken >= 3 and len(sink.troubles) >= 3)
+        assert taken <= 4
+        assert len(sink.troubles) <= 60
+
+    _run(work())

@@ -58,11 +58,10 @@ class Connection:
                 if not await client.connect():
                     return why_closed(self._line)
                 await self._made.wait()
+            if self.lost.is_set():
+                return f"{self._line.place} closes every connection at once"
             self.client = client
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # a time-out is an OSError; a baud rate that the port cannot do
+        except Exception as error:  # noqa: BLE001 (whatever a driver or the library raises, the line is tried again)
             return f"{self._line.place} cannot be opened: {error or 'no answer in time'}"
         finally:
             if self.client is not client:
