@@ -93,6 +93,12 @@ class IngestSettings(_Section):
     latest_ms: int = Field(
         1000, ge=50, le=600_000, description="Milliseconds between two updates of the table of latest values."
     )
+    rollup_s: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="Seconds between two refreshes of the rollups on databases without jobs of their own. 0: never.",
+    )
     ahead_ms: int = Field(
         300_000, ge=0, description="Milliseconds that a record may lie ahead of the server's clock."
     )

@@ -28,6 +28,7 @@ class Metrics:
         self.held = self._gauge("held_bytes", "Bytes received and not yet committed")
         self.broker = self._gauge("broker_connected", "1 while the subscription stands")
         self.database = self._gauge("database_connected", "1 while the database answers")
+        self.rolled = self._gauge("rolled_until_seconds", "Unix time up to which rollups hold all readings")
         self.size = Histogram(
             "qytet_ingest_batch_readings",
             "Readings of a batch",

@@ -22,6 +22,7 @@ from qytet_ingest.mqtt_source import MqttSource, Options
 from qytet_ingest.pipeline import Pipeline, Stopped
 from qytet_ingest.source import Source
 from qytet_ingest.status_http import serve
+from qytet_ingest.upkeep import upkeep
 
 __all__ = ["run", "source_for"]
 
@@ -72,7 +73,8 @@ def run(settings: Settings, database_url: str, broker_url: str) -> None:
                 do="Run `qytet db migrate`.",
             ) from error
         source.start()
-        _work(pipeline, source, stopping)
+        with upkeep(database_url, settings.ingest.rollup_s, metrics):
+            _work(pipeline, source, stopping)
     _log.info("stopped")
 
 

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from qytet import log
 from qytet_contract import codes, records, topics
+from qytet_ingest import late
 from qytet_ingest.batch import Batch, DeadLetter
 from qytet_ingest.careful import INSERT_ROWS
 from qytet_ingest.ledger import Boot
@@ -105,6 +106,7 @@ def _dated(
     try:
         with connection.transaction():  # a savepoint: what PostgreSQL refuses must not hold up the batch
             stored = connection.execute(INSERT_ROWS, columns).fetchall()
+            late.note(connection, np.array(chosen), np.full(len(chosen), t_ms * 1000))
     except (errors.DataError, errors.IntegrityError) as error:
         _log.warning("record stays undated", device=device.name, boot=boot, seq=seq, why=str(error))
         return False

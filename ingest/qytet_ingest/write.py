@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from qytet_ingest import careful, notices_sql, undated
+from qytet_ingest import careful, late, notices_sql, undated
 from qytet_ingest.arrays import array_text, quoted_text
 from qytet_ingest.batch import Batch
 from qytet_ingest.dead import write_dead
@@ -50,6 +50,7 @@ def write(connection: psycopg.Connection[Any], batch: Batch, registry: Registry)
         with connection.transaction():
             if len(rows):
                 _copy(connection, rows)
+                late.note(connection, rows.stream, rows.time_us)
             _rest(connection, batch, registry)
     except (errors.DataError, errors.IntegrityError):
         batch.dead[:] = dead
@@ -76,6 +77,7 @@ def _carefully(connection: psycopg.Connection[Any], batch: Batch, registry: Regi
     """Insert row by row what COPY could not."""
     with connection.transaction():
         stored = careful.insert(connection, batch, rows)
+        late.note(connection, stored.stream, stored.time_us)
         _rest(connection, batch, registry)
     return stored
 

@@ -4,9 +4,12 @@ import itertools
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
 import psycopg
 
+from qytet.db import rollup
 from qytet.db.registry import parse, register
+from qytet_ingest import late
 
 AGGREGATES = ("observation_15min", "observation_hour", "observation_day")
 _numbers = itertools.count(1)
@@ -52,8 +55,15 @@ def register_place(db: psycopg.Connection) -> Place:
 
 
 def store(db: psycopg.Connection, stream: int, rows: list[tuple[datetime, float | None, int]]) -> None:
-    """Store readings (time, value, quality) as ingest does: once for each datastream and instant."""
+    """Store readings (time, value, quality) as ingest does: once for each datastream and instant, late ones noted."""
     times, values, qualities = zip(*rows, strict=True)
+    micros = np.array([int(time.timestamp()) * 1_000_000 for time in times])
+    with db.transaction():
+        _insert(db, stream, times, values, qualities)
+        late.note(db, np.full(len(rows), stream), micros)
+
+
+def _insert(db, stream, times, values, qualities) -> None:
     db.execute(_STORE, {"stream": stream, "t": list(times), "v": list(values), "q": list(qualities)})
 
 
@@ -79,3 +89,6 @@ def refresh(db: psycopg.Connection, tier: str) -> None:
     """Bring the aggregates up to date where they are materialised."""
     if tier == "community":
         assert run_jobs(db, "policy_refresh_continuous_aggregate") == len(AGGREGATES)
+        assert not rollup.exists(db)
+    else:
+        assert rollup.refresh(db).whole

@@ -65,6 +65,7 @@ def maintain(as_json: Json = False) -> None:
     if as_json:
         _print(**asdict(done))
         return
+    typer.echo(f"rolled up {done.rolled} buckets and late days")
     typer.echo(f"dropped {done.dropped} {done.dropped_what} beyond retention")
     typer.echo(f"mended {done.latest_mended} latest values; statistics are fresh")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 
+from qytet.db import rollup
 from qytet.db.tiers import Tier, detect
 from qytet.errors import InputError
 
@@ -17,11 +18,15 @@ SHORTEST = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Care:
-    """What `maintain` did; `dropped` counts readings on plain PostgreSQL and chunks on TimescaleDB."""
+    """What `maintain` did; `dropped` counts readings on plain PostgreSQL and chunks on TimescaleDB.
+
+    `rolled` counts rows of rollups made, and days of datastreams computed again.
+    """
 
     dropped: int
     dropped_what: str
     latest_mended: int
+    rolled: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +70,17 @@ def set_retention(connection: psycopg.Connection[Any], keep: str | None) -> str:
 
 
 def maintain(connection: psycopg.Connection[Any]) -> Care:
-    """Drop readings beyond retention, mend the table of latest values, and refresh statistics.
+    """Bring rollups up to date, drop readings beyond retention, mend the table of latest values, refresh statistics.
 
     Safe beside ingest and at any time; retention never drops what is younger than its interval.
     """
     tier = detect(connection)
+    done = rollup.refresh(connection, seconds=600)  # before readings go: aggregates outlive them
     dropped = connection.execute(_DROP).fetchone()
     mended = connection.execute(_MEND_LATEST).rowcount
     connection.execute("analyze store.observation, store.latest, store.delivery, store.dead_letter")
     what = "readings" if tier is Tier.PLAIN else "chunks"
-    return Care(dropped[0] or 0 if dropped else 0, what, mended)
+    return Care(dropped[0] or 0 if dropped else 0, what, mended, done.rows + done.mended)
 
 
 def _check(connection: psycopg.Connection[Any], keep: str) -> None:

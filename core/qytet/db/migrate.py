@@ -1,6 +1,7 @@
 """Migrations: numbered SQL files, forward only, each applied once in a transaction of its own.
 
-`NNNN_name.sql` is for every tier; `NNNN_name.{plain,timescale,community}.sql` for one tier, in place of it.
+`NNNN_name.sql` is for every tier; `NNNN_name.{plain,timescale,community}.sql` for one tier, or for several with a
+plus between their names.
 """
 
 import hashlib
@@ -70,7 +71,7 @@ def available(tier: Tier) -> list[Migration]:
     found: dict[int, Migration] = {}
     for file in sorted(resources.files("qytet.db").joinpath("migrations").iterdir(), key=lambda f: f.name):
         parts = file.name.removesuffix(".sql").split(".")
-        if not file.name.endswith(".sql") or (len(parts) == 2 and parts[1] != tier):
+        if not file.name.endswith(".sql") or (len(parts) == 2 and tier not in parts[1].split("+")):
             continue
         number, _, name = parts[0].partition("_")
         if int(number) in found:
