@@ -1,4 +1,4 @@
-"""What a database without background jobs needs of us: rollups brought up to date, in a thread of its own."""
+"""What a database without background jobs needs of us: rollups brought up to date, in a thread of its own.
 
 The pipeline never waits for it, several workers may have one each, and a database that is away is waited for.
 """
