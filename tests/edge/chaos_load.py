@@ -10,10 +10,10 @@ from typing import Self
 from qytet_simulators.instruments.modbus_tcp import TcpServer
 from qytet_simulators.instruments.modbus_unit import ModbusUnit
 
-__all__ = ["CountingBus", "GrowingFile"]
+__all__ = ["CountingBus", "GrowingFile", "Happening"]
 
 
-class _Thread:
+class Happening:
     """Something that happens in a thread while the block lasts."""
 
     def __init__(self, name: str) -> None:
@@ -39,7 +39,7 @@ class _Thread:
         raise NotImplementedError
 
 
-class GrowingFile(_Thread):
+class GrowingFile(Happening):
     """Appends `rate` rows a second to a CSV file; some rows come in two halves. `rows`: time (ms) to value."""
 
     def __init__(self, path: Path, rate: float) -> None:
@@ -65,7 +65,7 @@ class GrowingFile(_Thread):
                 number += 1
 
 
-class CountingBus(_Thread):
+class CountingBus(Happening):
     """A Modbus TCP server whose input register 0 counts its reads; `served`: the last number it gave."""
 
     def __init__(self) -> None:

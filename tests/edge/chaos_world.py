@@ -17,9 +17,10 @@ from qytet.db import registry
 from qytet.db.migrate import connect, migrate
 from qytet_simulators.device.load import Load
 from qytet_simulators.instruments.link import CLEAR, MODEM, ThreadedLink
+from tests.edge.chaos_actors import Filler, Killer
 from tests.edge.chaos_gateway import GatewayProcess
 from tests.edge.chaos_load import CountingBus, GrowingFile
-from tests.edge.chaos_plan import Deed
+from tests.edge.chaos_plan import Deed, Weather, plan
 from tests.flow.workers import Worker
 from tests.servers.mosquitto import MosquittoServer
 
@@ -141,16 +142,23 @@ class World:
         stack.callback(sender.kill)
         return cls(chaos, load, url, city, local, link, disk, worker, gateway, file, bus, sender)
 
-    def play(self, deeds: list[Deed]) -> None:
-        """Do what the plan says, each at its time."""
+    def play(self, weather: Weather) -> None:
+        """Let everything happen at once, for as long as it shall last; at the end all is well again."""
+        until = time.monotonic() + self.chaos.seconds
+        killer = Killer(self.gateway, self.done, self.chaos.seed, weather.gateway, until)
+        filler = Filler(self.disk, self.gateway, self.done, self.chaos.seed, weather.disk, until)
+        with killer, filler:
+            self._carry_out(plan(self.chaos.seed, self.chaos.seconds, weather))
+            time.sleep(max(0.0, until - time.monotonic()))
+        self.disk.free()
+        self._clear()
+
+    def _carry_out(self, deeds: list[Deed]) -> None:
         acts: dict[str, Callable[[], object]] = {
-            "kill gateway": self.gateway.kill,
             "take city broker": self.city_broker.kill,
             "give city broker": self.city_broker.start,
             "take local broker": self.local_broker.kill,
             "give local broker": self.local_broker.start,
-            "take disk": self.disk.fill,
-            "give disk": self.disk.free,
             "link cut": self.link.cut,
             "link stall": self.link.stall,
             "link refuse": self.link.refuse,
@@ -160,11 +168,8 @@ class World:
         began = time.monotonic()
         for deed in deeds:
             time.sleep(max(0.0, began + deed.at - time.monotonic()))  # the moment is the point
-            if deed.what == "give disk":
-                self._look_at_disk()
             acts[deed.what]()
             self.done[deed.what] += 1
-        time.sleep(max(0.0, began + self.chaos.seconds - time.monotonic()))
 
     def settle(self) -> dict[str, Any]:
         """Stop what is read, and wait until the gateway has passed everything on; its last account."""
@@ -177,12 +182,6 @@ class World:
             "the spool is empty",
             60,
         )
-
-    def _look_at_disk(self) -> None:
-        """Count how often the gateway says that its disk is full."""
-        state = self.gateway.state()
-        if state is not None and state["spool"]["full_since_ms"] is not None:
-            self.done["said full"] += 1
 
     def _clear(self) -> None:
         self.link.behave(CLEAR)

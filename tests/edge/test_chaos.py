@@ -12,7 +12,7 @@ import pytest
 from qytet.db.migrate import connect
 from qytet_edge.spool import Spool
 from tests.edge.chaos_gateway import Life
-from tests.edge.chaos_plan import Weather, plan
+from tests.edge.chaos_plan import Weather
 from tests.edge.chaos_world import FILE, GATEWAY, METER, Chaos, World
 from tests.fixtures.availability import required
 from tests.flow.compare import compare_load
@@ -21,7 +21,7 @@ from tests.servers.mosquitto import MosquittoServer
 
 SHORT = Chaos(seed=7, seconds=45)
 LONG = Chaos(seed=11, seconds=600)
-CALMER = Weather(gateway=(8, 30), city_broker=(15, 40), local_broker=(30, 60), link=(6, 20), disk=(20, 50))
+CALMER = Weather(gateway=(3, 30), city_broker=(15, 40), local_broker=(30, 60), link=(6, 20), disk=(15, 40))
 MOST_MB = 150.0
 """A Pi Zero 2 W has 512."""
 
@@ -57,12 +57,11 @@ def test_nothing_is_lost_or_doubled(
     chaos: Chaos, weather: Weather, postgres_url: str, private_mosquitto: MosquittoServer, tmp_path: Path
 ) -> None:
     """Whatever is killed, cut or filled up, each reading that nodes and instruments gave is stored exactly once."""
-    deeds = plan(chaos.seed, chaos.seconds, weather)
     with ExitStack() as stack:
         with required("Mosquitto"):
             local = stack.enter_context(MosquittoServer())
         world = World.begin(chaos, postgres_url, (private_mosquitto, local), tmp_path, stack)
-        world.play(deeds)
+        world.play(weather)
         account = world.settle()
         assert world.gateway.stop() == 0, world.gateway.tail()
         settle(world.worker)
@@ -76,7 +75,9 @@ def test_nothing_is_lost_or_doubled(
     assert account["nodes"]["unmarked"] == 0
     assert verdict == Verdict(world.load.records + len(world.file.rows), 0, 0, 0, 0, 0, 0, 0)
     assert world.gateway.exits == [], world.gateway.tail()
-    assert world.done["said full"] or not world.disk.mounted, "the disk never filled up"
+    assert world.done["said full"] or not world.disk.mounted, "the gateway never met a full disk"
+    assert world.done["kill gateway"] >= 2
+    assert world.done["take city broker"] >= 2
     assert max(life.most_mb for life in world.gateway.lives) < MOST_MB
 
 
@@ -128,8 +129,8 @@ def _check_meter(connection: psycopg.Connection[Any], world: World) -> None:
     assert values == sorted(set(values)), "a poll was stored twice, or out of order"
     given_up = world.bus.served - len(values)
     print(f"\nbus: {world.bus.served} reads served, {len(values)} stored")
-    assert len(values) > world.chaos.seconds, "the bus was hardly read"
-    assert 0 <= given_up <= 5 * world.done["kill gateway"] + 5, "polls vanished without a kill"
+    assert values, "the bus was never read"
+    assert 0 <= given_up <= 5 * len(world.gateway.lives), "polls vanished without a kill"
 
 
 def _report(world: World, account: dict[str, Any], verdict: Verdict) -> None:
