@@ -43,28 +43,37 @@ def fetch(request: Request) -> Answer:
     parts = urlsplit(request.url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = _connection(request)
-    hurry = _Hurry(connection, request.timeout_s)
+    hurry = _Hurry(request.timeout_s)
     try:
         with hurry:
+            connection.connect()
+            hurry.sock = connection.sock
             connection.request("GET", target, headers=_headers(request))
             with connection.getresponse() as answer:
-                return _taken(answer, request)
+                found = _taken(answer, request)
     except (OSError, http.client.HTTPException) as error:
         if hurry.late or isinstance(error, TimeoutError):
-            raise TimeoutError(f"no answer within {request.timeout_s:g} s") from error
+            raise TimeoutError(_late(request)) from error
         if isinstance(error, http.client.HTTPException):
             raise OSError(f"the answer is not HTTP, or not whole: {type(error).__name__}") from error
         raise
     finally:
         connection.close()
+    if hurry.late:  # what was cut short may look whole
+        raise TimeoutError(_late(request))
+    return found
+
+
+def _late(request: Request) -> str:
+    return f"no answer within {request.timeout_s:g} s"
 
 
 class _Hurry:
     """Ends a connection that takes too long in all: a socket's timeout is for each of its reads alone."""
 
-    def __init__(self, connection: http.client.HTTPConnection, seconds: float) -> None:
+    def __init__(self, seconds: float) -> None:
         self.late = False
-        self._connection = connection
+        self.sock: socket.socket | None = None
         self._timer = threading.Timer(seconds, self._end)
         self._timer.daemon = True
 
@@ -80,12 +89,9 @@ class _Hurry:
 
     def _end(self) -> None:
         self.late = True
-        sock = self._connection.sock
-        if sock is not None:
+        if self.sock is not None:
             with contextlib.suppress(OSError):
-                socket.socket.shutdown(
-                    sock, socket.SHUT_RDWR
-                )  # under TLS, too: its own waits for the other side
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # TLS's own waits for the other side
 
 
 def _taken(answer: http.client.HTTPResponse, request: Request) -> Answer:

@@ -6,7 +6,6 @@ checkpoint, so that a restart within that hour changes nothing. A stamp within t
 none: it is refused, unless `skipped` says that the instrument's clock was simply not set forward in time.
 """
 
-import math
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Literal
@@ -151,7 +150,7 @@ class Stamps:
 
 
 def _unix(text: str, scale: float) -> int:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:40]!r} is not a time")
-    return round(number * scale)
+    try:
+        return round(float(text) * scale)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text[:40]!r} is not a time in numbers") from None
