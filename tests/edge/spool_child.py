@@ -18,7 +18,9 @@ async def run(path: Path) -> None:
         while True:
             readings = [Reading("meter", {"grid_current": value}) for value in range(at, at + 3)]
             node = Relayed("node", "0000000a", at // 3 + 1, None, at, "none", b'{"pm10":%d}' % at)
-            await asyncio.gather(kept.put(readings, Checkpoint("child", b"%d" % (at + 3))), kept.relay([node]))
+            await asyncio.gather(
+                kept.put(readings, Checkpoint("child", b"%d" % (at + 3))), kept.relay([node])
+            )
             at += 3
             if at % 30 == 0:
                 await kept.mark("meter", kept.boot, at - 90)

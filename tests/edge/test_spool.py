@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from qytet_contract.codes import ContractError
+from qytet_contract.records import MAX_SEQ
 from qytet_edge.records import Checkpoint, Notice, Reading, Relayed
 from qytet_edge.spool import Limits, Spool, SpoolError
 from tests.edge.spool_support import NOW_MS, FakeHost, everything, numbers, readings, relayed, spool
@@ -192,6 +193,25 @@ def test_a_mark_above_all_numbers_moves_the_numbering(tmp_path: Path) -> None:
             await kept.mark("meter", kept.boot, 50)
             await kept.put(readings(1))
             assert await numbers(kept, "meter", kept.boot) == [51]
+
+    asyncio.run(run())
+
+
+def test_when_all_numbers_are_used_another_boot_begins(tmp_path: Path) -> None:
+    """Above the contract's highest number there is none: own records go on from 1 under a new boot."""
+
+    async def run() -> None:
+        host = FakeHost()
+        async with spool(tmp_path, host=host) as kept:
+            first = kept.boot
+            await kept.put(readings(1))
+            await kept.mark("meter", first, MAX_SEQ)
+            await kept.put([*readings(2), *readings(1, "pump")])
+            assert kept.boot != first
+            assert await numbers(kept, "meter", kept.boot) == [1, 2]
+            assert await numbers(kept, "pump", kept.boot) == [1]
+        async with spool(tmp_path, host=host) as again:
+            assert again.boot == kept.boot
 
     asyncio.run(run())
 

@@ -14,8 +14,7 @@ SMALL = replace(ROOMY, bytes=400_000, roll_rows=200)
 async def fill(kept: Spool, rounds: int, *devices: str, size: int = 100) -> None:
     """Put so many rounds of readings of each device."""
     for _ in range(rounds):
-        for device in devices:
-            await kept.put(readings(size, device))
+        await asyncio.gather(*(kept.put(readings(size, device)) for device in devices))
 
 
 def test_the_oldest_go_when_the_size_is_reached(tmp_path: Path) -> None:

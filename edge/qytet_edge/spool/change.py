@@ -50,7 +50,12 @@ class Change:
         return records
 
     def _number(self, reading: Dated) -> Record:
-        boot = self._boot((reading.device, self._store.boot), own=True)
+        boot = self._boot((reading.device, self._meta.get("boot", self._store.boot)), own=True)
+        if (
+            boot.next_seq > MAX_SEQ
+        ):  # all numbers are used (or the city said so): every device begins another boot
+            self.note("boot", self._store.host.new_boot())
+            boot = self._boot((reading.device, self._meta["boot"]), own=True)
         record = Record(
             reading.device, boot.boot, boot.next_seq, reading.t_ms, reading.up_ms, reading.tq, reading.m
         )
@@ -215,7 +220,7 @@ class Change:
         self._sql.executemany(queries.KEEP, self._rows)
         changed = [boot for boot in self.boots.values() if self._must_save(boot)]
         self._sql.executemany(queries.SAVE_BOOT, [boot.row() for boot in changed])
-        self._meta = self._store.unsaved | self._meta
+        self._meta = self._store.unsaved | self._meta  # what this transaction says counts
         self._sql.executemany(queries.SAVE_META, self._meta.items())
 
     def _must_save(self, boot: Boot) -> bool:

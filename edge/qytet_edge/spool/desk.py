@@ -1,6 +1,7 @@
 """Between the event loop and the writer's thread: what waits to be written or answered, and the answers back."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from time import monotonic
 from typing import Any, Generic, TypeVar, cast
 
 from qytet_edge.spool.change import Change
+from qytet_edge.spool.faults import Fault, classify
 from qytet_edge.spool.model import SpoolError
 from qytet_edge.spool.store import Store
 
@@ -18,13 +20,14 @@ T = TypeVar("T")
 
 @dataclass(eq=False, slots=True)
 class Job(Generic[T]):
-    """A write that waits for its transaction. `frees`: it makes room, so it is tried on a full disk, too."""
+    """A write that waits for its transaction. `frees`: it makes room, so it is tried on a full disk, too.
+
+    Its caller's cancellation cancels the future, and the next attempt leaves the write out.
+    """
 
     stage: Callable[[Change], T]
     future: "asyncio.Future[T]"
     frees: bool = False
-    abandoned: bool = False
-    """Its caller was cancelled: the next attempt leaves it out."""
     since: float = field(default_factory=monotonic)
 
 
@@ -65,11 +68,7 @@ class Desk:
         """Wait until a write is durable. Raises SpoolError if it cannot be any more."""
         job: Job[T] = Job(stage, asyncio.get_running_loop().create_future(), frees)
         self._put(job)
-        try:
-            return await job.future
-        except asyncio.CancelledError:
-            job.abandoned = True
-            raise
+        return await job.future
 
     async def ask(self, look: Callable[[Store], T]) -> T:
         """Wait for an answer out of the file. Raises SpoolError if there will be none."""
@@ -117,14 +116,19 @@ class Desk:
     def jobs(self) -> list[Job[Any]]:
         """All writes that wait now and are still wanted."""
         with self._news:
-            self._jobs = [job for job in self._jobs if not job.abandoned]
+            self._jobs = [job for job in self._jobs if not job.future.cancelled()]
             return list(self._jobs)
 
     def answer_asks(self, store: Store) -> None:
-        """Answer every question; what the file cannot answer now stays, and sqlite3.OperationalError is raised."""
+        """Answer every question. What the file cannot answer now stays, and its sqlite3.Error is raised."""
         while self._asks:
             question = self._asks[0]
-            self._answers.append((question.future, question.look(store), None))
+            try:
+                self._answers.append((question.future, question.look(store), None))
+            except Exception as error:
+                if isinstance(error, sqlite3.Error) and classify(error) is not Fault.BUG:
+                    raise
+                self._answers.append((question.future, None, error))
             with self._news:
                 del self._asks[0]
 

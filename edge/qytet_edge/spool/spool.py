@@ -31,7 +31,7 @@ class Spool:
     Use it as an async context manager, from one event loop. `stamp` says what time it is and how that is known
     (Unix milliseconds or None, and a key of `codes.TIME_QUALITIES`); it dates readings that bring no time.
     Every write returns when it is durable. While the disk takes nothing, writes wait, and reads go on.
-    A cancelled write is either wholly kept or, as soon as the cancellation is seen, not at all.
+    A cancelled write is wholly kept or not at all; whoever asks for its checkpoint afterwards learns which.
 
     `fresh`: records just kept (own ones, and relayed ones that came live: those whose `lo` is None).
     `notice_kept`: set whenever a notice is kept; its user clears it before calling `notices`.
@@ -73,7 +73,7 @@ class Spool:
         return self._writer.state()
 
     def busy_s(self) -> float:
-        """How long the writer has been at what it does now; 0 if it is idle. A watchdog looks at it."""
+        """How long the writer has been at what it does now; 0 if it is idle, infinite if it has failed."""
         return self._writer.busy_s()
 
     async def put(self, readings: Sequence[Reading], checkpoint: Checkpoint | None = None) -> None:

@@ -270,6 +270,8 @@ class Store:
 
 def _record(boot: Boot, row: tuple[int, int | None, int, int, int, bytes]) -> Record:
     seq, t, up, tq, _kept_s, m = row
+    if tq not in QUALITIES or not isinstance(m, bytes):
+        raise _damaged(f"record {seq} of {boot.device} {boot.boot} is none")
     return Record(boot.device, boot.boot, seq, t, up, QUALITIES[tq], m)
 
 

@@ -45,9 +45,9 @@ class Writer:
         self._store: Store | None = None
         self._known: Store | None = None
         """The store that was opened last, also while it is not open: what memory knows stays true."""
-        self._distrusted = False
+        self._distrusted = self._failed = False
         self._doubt: tuple[Sequence[Job[Any]], Change] | None = None
-        self._more = False
+        self._more = self._puzzled = False
         self._pause_s = self._retry_at = 0.0
         self._full_since_ms: int | None = None
         self._full_why = ""
@@ -79,9 +79,11 @@ class Writer:
         return "" if self._known is None else self._known.boot
 
     def busy_s(self) -> float:
-        """How long the thread has been at its present work; 0 if it waits for some."""
+        """How long the thread has been at its present work; 0 if it waits for some, infinite if it has failed."""
         since = self._busy_since
-        return 0.0 if since is None else monotonic() - since
+        if since is None:
+            return float("inf") if self._failed else 0.0
+        return monotonic() - since
 
     def state(self) -> State:
         """Numbers only, from any thread; each is true, together they may be one transaction apart."""
@@ -119,6 +121,7 @@ class Writer:
                 self._turn()
             self._turn()
         except Exception:  # noqa: BLE001  # whoever waits is told below, and the watchdog sees a spool that is closed
+            self._failed = True
             _log.exception("the spool's thread has failed")
         self._end()
 
@@ -221,7 +224,10 @@ class Writer:
         """Decide what an error means, and when to try again."""
         fault = classify(error) if isinstance(error, sqlite3.Error) else Fault.FULL
         if fault is Fault.BUG:
-            raise error
+            if self._puzzled:
+                raise error
+            self._puzzled = True  # once it may be the file that contradicts itself
+            fault = Fault.CORRUPT
         if fault is Fault.DISK:
             unreadable = getattr(error, "sqlite_errorcode", 0) in _UNREADABLE
             self._read_errors = self._read_errors + 1 if unreadable else 0
