@@ -21,6 +21,8 @@ class Weather:
 
     gateway: tuple[float, float] = (1.0, 6.0)
     city_broker: tuple[float, float] = (7.0, 13.0)
+    ingest: tuple[float, float] = (6.0, 12.0)
+    """Away, it lets the city's broker acknowledge what is lost when the broker is killed."""
     local_broker: tuple[float, float] = (12.0, 20.0)
     link: tuple[float, float] = (3.0, 7.0)
     disk: tuple[float, float] = (4.0, 8.0)
@@ -33,6 +35,7 @@ def plan(seed: int, seconds: float, weather: Weather) -> list[Deed]:
     luck = random.Random(seed)
     deeds = [
         *_spans(luck, "city broker", weather.city_broker, (0.2, 1.5), weather.calm, seconds),
+        *_spans(luck, "ingest", weather.ingest, (0.5, 3.0), weather.calm, seconds),
         *_spans(luck, "local broker", weather.local_broker, (0.1, 0.6), weather.calm, seconds),
         *_links(luck, weather, seconds),
     ]

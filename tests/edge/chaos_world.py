@@ -157,6 +157,8 @@ class World:
         acts: dict[str, Callable[[], object]] = {
             "take city broker": self.city_broker.kill,
             "give city broker": self.city_broker.start,
+            "take ingest": self.worker.kill,
+            "give ingest": self.worker.start,
             "take local broker": self.local_broker.kill,
             "give local broker": self.local_broker.start,
             "link cut": self.link.cut,

@@ -21,7 +21,9 @@ from tests.servers.mosquitto import MosquittoServer
 
 SHORT = Chaos(seed=7, seconds=45)
 LONG = Chaos(seed=11, seconds=600)
-CALMER = Weather(gateway=(3, 30), city_broker=(15, 40), local_broker=(30, 60), link=(6, 20), disk=(15, 40))
+CALMER = Weather(
+    gateway=(3, 30), city_broker=(15, 40), ingest=(15, 40), local_broker=(30, 60), link=(6, 20), disk=(15, 40)
+)
 MOST_MB = 150.0
 """A Pi Zero 2 W has 512."""
 
