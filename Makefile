@@ -1,6 +1,6 @@
 # The front door. Works from any folder, also one with spaces in its path: all paths here are relative.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak bench generate lock clean distclean environment environment-dev
+.PHONY: help demo test check soak bench bench-edge generate lock clean distclean environment environment-dev
 
 PYTHON_HERE := .venv/bin/python
 # DURATION (s), PORT and DEMO (further options) belong to `make demo`; ARGS to pytest and the benchmarks.
@@ -31,6 +31,10 @@ soak: environment-dev ## Run the long versions of the tests (hours)
 
 bench: environment-dev ## Measure the database's own COPY and the whole path, and print the ratio
 	@exec $(PYTHON_HERE) -m tests.bench.run $(ARGS)
+
+bench-edge: environment-dev ## Measure how fast a gateway's backlog drains, and what live readings wait meanwhile
+	@$(PYTHON_HERE) -m tests.servers.prepare
+	@exec $(PYTHON_HERE) -m tests.bench.edge $(ARGS)
 
 generate: environment-dev ## Make the generated files anew
 	$(PYTHON_HERE) contract/generate.py
