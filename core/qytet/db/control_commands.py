@@ -26,7 +26,7 @@ _COLUMNS = ("command_id", "device", "name", "state", "why", "asked_at", "expires
 def send(
     device: Annotated[str, typer.Argument(metavar="DEVICE", help="Who is asked.")],
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="What is asked: rebirth, resend, reboot, update …")
+        str, typer.Argument(metavar="NAME", help="What is asked: rebirth, restart, set, update …")
     ],
     arg: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE, repeatable; VALUE as JSON, else text.")
