@@ -68,7 +68,7 @@ def test_cuts_and_stalls_lose_nothing(mosquitto_server: MosquittoServer, seed: i
     luck = random.Random(seed)
 
     async def harm(link: Link) -> None:
-        for _ in range(12):
+        for _ in range(8):
             await asyncio.sleep(luck.uniform(0.02, 0.25))
             what = luck.choice(("cut", "stall", "refuse"))
             getattr(link, what)()
@@ -103,7 +103,7 @@ def test_live_records_do_not_queue_behind_a_backlog(
     gateway, delays = "gw-modem", list[float]()
 
     async def live(there: Street, city: Storing) -> None:
-        while not there.uplink.state().backfilled >= 3000:
+        while not there.uplink.state().backfilled >= 1600:
             at = time.monotonic()
             await there.put(1, "meter-2")
             delays.append(await city.arrival("meter-2", len(there.made["meter-2"])) - at)
@@ -117,14 +117,14 @@ def test_live_records_do_not_queue_behind_a_backlog(
             async with street(
                 tmp_path, address, gateway, streams=streams, manners=manners, start=False
             ) as there:
-                await there.put(3000)
+                await there.put(1600)
                 there.start()
                 await there.uplink.connected()
                 await live(there, city)
                 await there.settled()
                 assert there.uplink.state().resent == 0
         delays.sort()
-        assert len(delays) >= 5
+        assert len(delays) >= 3
         assert delays[len(delays) // 2] < 1.5, delays
         assert delays[-1] < 3, delays
 

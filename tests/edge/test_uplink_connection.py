@@ -82,16 +82,21 @@ def _stranger(answer: bytes) -> Iterator[tuple[Address, list[int]]]:
 def test_whatever_answers_it_tries_again(answer: bytes, manners: Manners, tmp_path: Path) -> None:
     """A stranger's bytes, silence or a refusal end one attempt, with a reason, and the next one follows."""
 
-    async def run() -> str:
+    async def run() -> None:
+        reasons: set[str] = set()
         async with street(tmp_path, address, "gw-strange", manners=manners) as there:
             await there.put(3)
-            await eventually(lambda: len(seen) >= 3 and bool(there.uplink.state().refusal), "three attempts")
+
+            def tried() -> bool:
+                reasons.add(there.uplink.state().refusal)
+                return len(seen) >= 3 and bool(reasons - {""})
+
+            await eventually(tried, "three attempts and a reason")
             assert len(await there.spool.read("gw-strange", there.spool.boot, 0, 10, 10_000)) == 3
-            return there.uplink.state().refusal
 
     before = threading.active_count()
     with _stranger(answer) as (address, seen):
-        assert asyncio.run(run())
+        asyncio.run(run())
     assert threading.active_count() <= before + 1, "each attempt's thread has ended"
 
 
@@ -230,7 +235,8 @@ def test_no_more_in_flight_than_the_broker_allows(tmp_path: Path) -> None:
 
     async def run() -> None:
         async with street(tmp_path, address, "gw-five", manners=replace(QUICK, farewell_s=0.1)) as there:
-            await there.put(100)
+            await there.uplink.connected()
+            await there.put(8)
             await there.spool.notify(Notice("gw-five", "log", b"{}"))
             await eventually(lambda: there.uplink.state().in_flight == 5, "five in flight")
             await there.put(100)
@@ -399,7 +405,7 @@ def test_a_node_s_birth_never_denies_what_the_gateway_holds(
             ):
                 await there.spool.notify(Notice("node-8", kind, payload, retain=kind == "birth"))
             there.start()
-            await eventually(lambda: len([t for t, _ in city.received if "node-8" in t]) >= 5, "all of it")
+            await eventually(lambda: len([t for t, _ in city.received if "node-8" in t]) >= 4, "all of it")
             [said] = city.heard("birth", "node-8")
             assert said["lo"] <= 7
             assert {**said, "lo": 50} == {
@@ -420,7 +426,7 @@ def test_a_node_s_birth_never_denies_what_the_gateway_holds(
 
 def test_a_metered_link_sends_together(mosquitto_server: MosquittoServer, tmp_path: Path) -> None:
     """On a metered link no record travels alone: they go as one message, when enough wait or at the interval."""
-    metered = replace(QUICK, metered=Metered(interval_s=1.0, records=40), mark_s=(30.0, 60.0))
+    metered = replace(QUICK, metered=Metered(interval_s=0.6, records=40), mark_s=(30.0, 60.0))
     address = _address(mosquitto_server, "gw-metered")
 
     async def run(city: City) -> None:

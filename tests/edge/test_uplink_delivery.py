@@ -163,7 +163,7 @@ def test_nodes_behind_it(city: tuple[MosquittoServer, Database], tmp_path: Path)
             await there.spool.relay(records[:100])
             await there.settled()
             assert database.stored(NODE) == rows
-            await eventually(lambda: (NODE, BOOT, 300) in there.nodes.marks, "the mark at the relay")
+            await there.eventually(lambda: (NODE, BOOT, 300) in there.nodes.marks, "the mark at the relay")
             await there.released()
         said = database.connection.execute("select message from qytet.device_log").fetchall()
         assert ("wet",) in said
@@ -184,7 +184,7 @@ def test_losses_are_named(city: tuple[MosquittoServer, Database], tmp_path: Path
             await there.put(500)
             host.hours = 2
             await there.put(1)
-            await eventually(lambda: there.spool.state().dropped == 500, "dropped by age")
+            await there.eventually(lambda: there.spool.state().dropped == 500, "dropped by age")
             await there.put(499)
             there.start()
             await there.settled()
@@ -204,8 +204,8 @@ def test_a_broker_that_lost_everything(
         address = _address(private_mosquitto, gateway)
         async with street(tmp_path, address, gateway) as there:
             await there.put(400)
-            await eventually(lambda: there.uplink.state().unmarked == 400, "sent")
-            await eventually(lambda: there.uplink.state().in_flight == 0, "acknowledged")
+            await there.eventually(lambda: there.uplink.state().unmarked == 400, "sent")
+            await there.eventually(lambda: there.uplink.state().in_flight == 0, "acknowledged")
             await asyncio.to_thread(private_mosquitto.kill)
             await there.put(100)
             await asyncio.to_thread(private_mosquitto.start)
@@ -235,7 +235,7 @@ def test_through_nats(private_nats: EmbeddedNats, postgres_server: EmbeddedPostg
             await there.put(1000)
             there.start()
             await there.put(20)
-            await eventually(lambda: database.ledger(gateway).received > 0, "the first ones")
+            await there.eventually(lambda: database.ledger(gateway).received > 0, "the first ones")
             await asyncio.to_thread(private_nats.kill)
             await there.put(20)
             await asyncio.to_thread(private_nats.start)

@@ -82,6 +82,13 @@ class Street:
         await self.spool.put([Reading(device, {"pm2_5": value}, t_ms, "ntp") for t_ms, value in new])
         made += new
 
+    async def eventually(self, condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+        """As the function, telling how the uplink is if it fails."""
+        try:
+            await eventually(condition, what, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.uplink.state()}; {await self.spool.held()}") from None
+
     async def settled(self, seconds: float = 30) -> None:
         """Wait until the city has accounted for everything."""
         await self._until(self.spool.held, seconds)
