@@ -149,12 +149,11 @@ open_bundle() {
     work=$(mktemp -d)
     trap clean EXIT
     trap 'exit 130' INT TERM
-    if [ -d "$bundle" ]; then
-        cp "$bundle/manifest.json" "$bundle/manifest.sig" "$work"
-    else
-        tar -xf "$bundle" -C "$work" manifest.json manifest.sig ||
-            fail "$bundle is no bundle." "tar says why above." "Fetch it again."
-    fi
+    for head in manifest.json manifest.sig; do
+        if [ -d "$bundle" ]; then cat "$bundle/$head"; else tar -xOf "$bundle" "$head"; fi |
+            head -c 1000000 >"$work/$head"
+        [ -s "$work/$head" ] || fail "$bundle is no bundle." "It holds no $head." "Fetch it again."
+    done
     signed=''
     for candidate in ${key:+"$key"} "$root"/etc/qytet-edge/update-keys/*.pem; do
         [ ! -e "$candidate" ] || ! openssl pkeyutl -verify -pubin -inkey "$candidate" -rawin -in "$work/manifest.json" \
@@ -162,23 +161,46 @@ open_bundle() {
     done
     [ -n "$signed" ] || fail "The bundle is not signed by anybody whom this gateway trusts." \
         "No key was named, or none fits." "Name the public key of whoever makes your releases: --key update.pem"
-    if [ -d "$bundle" ]; then cp -R "$bundle/." "$work"; else tar -xf "$bundle" -C "$work"; fi
-    version=$("$python" -I - "$work" <<'CHECK'
-import hashlib, json, pathlib, re, sys
+    # Only the manifest whose signature was checked counts, and only what it names is unpacked, no byte more.
+    version=$("$python" -I - "$bundle" "$work" <<'UNPACK'
+import hashlib, json, pathlib, re, sys, tarfile
 
-folder = pathlib.Path(sys.argv[1])
-manifest = json.loads((folder / "manifest.json").read_text())
-if not re.fullmatch(r"\d+(\.\d+){1,3}", manifest["version"]):
+bundle, work = map(pathlib.Path, sys.argv[1:])
+manifest = json.loads((work / "manifest.json").read_bytes())
+if not re.fullmatch(r"[0-9]+([.][0-9]+){1,3}", manifest["version"]):
     sys.exit("Error: the bundle's version is none")
-found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()}
-if found != {"manifest.json", "manifest.sig", *manifest["files"]}:
-    sys.exit("Error: the bundle does not hold the files that its manifest names. Fetch it again.")
-for name, entry in manifest["files"].items():
-    path = folder / name
-    if path.is_symlink() or hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+
+
+def contents():
+    if bundle.is_dir():
+        for path in bundle.rglob("*"):
+            if path.is_symlink() or not path.is_dir():
+                whole = path.is_file() and not path.is_symlink()
+                yield path.relative_to(bundle).as_posix(), path.open("rb") if whole else None
+        return
+    with tarfile.open(bundle, "r:") as tar:
+        for member in tar:
+            yield member.name, tar.extractfile(member) if member.isreg() else None
+
+
+missing = dict(manifest["files"])
+for name, file in contents():
+    if name in ("manifest.json", "manifest.sig"):
+        continue
+    entry = missing.pop(name, None)
+    if entry is None or file is None or not re.fullmatch("(wheels|deploy)(/[A-Za-z0-9][A-Za-z0-9._+-]*)+", name):
+        sys.exit(f"Error: the bundle does not hold the files that its manifest names: {name!r}. Fetch it again.")
+    with file:
+        content = file.read(entry["size"] + 1)
+    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         sys.exit(f"Error: the bundle is damaged: {name}. Fetch it again.")
+    to = work / "files" / name
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_bytes(content)
+if missing:
+    sys.exit(f"Error: the bundle does not hold the files that its manifest names: {min(missing)}. Fetch it again.")
 print(manifest["version"])
-CHECK
+UNPACK
     ) || exit 1
 }
 
@@ -201,7 +223,7 @@ make_release() {
     if [ ! -e "$release/complete" ]; then
         run "$python" -m venv --clear "$release"
         if [ -n "$bundle" ]; then
-            pip_into "$release" --no-index --only-binary :all: --find-links "$work/wheels" "qytet[edge]==$version"
+            pip_into "$release" --no-index --only-binary :all: --find-links "$work/files/wheels" "qytet[edge]==$version"
         else
             pip_into "$release" --require-hashes -r "$source/requirements/edge.txt"
             pip_into "$release" --no-deps --no-build-isolation "$source"

@@ -1,6 +1,8 @@
 """What `edge/deploy` installs: services that systemd accepts, a script that may be repeated, templates."""
 
 import configparser
+import hashlib
+import io
 import json
 import os
 import re
@@ -253,6 +255,25 @@ def test_the_script_trusts_signatures_only(tmp_path: Path, offered: tuple[Path, 
     assert (
         "not signed" in install("--bundle", tmp_path / "folder", "--key", pem, root=root, check=False).stderr
     )
+    assert not root.exists()
+
+
+def test_a_second_manifest_cannot_slip_in_behind_the_signature(
+    tmp_path: Path, offered: tuple[Path, Path]
+) -> None:
+    """A signed manifest with a stranger's one and a stranger's wheel beside it in the tar installs nothing."""
+    bundle, pem = offered
+    wheel_name = "wheels/evil-1-py3-none-any.whl"
+    entry = {"size": 4, "sha256": hashlib.sha256(b"evil").hexdigest()}
+    evil = json.dumps({"format": 1, "version": "9.9.9", "files": {wheel_name: entry}})
+    with tarfile.open(bundle, "a") as tar:
+        for name, content in (("./manifest.json", evil.encode()), (f"./{wheel_name}", b"evil")):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    root = tmp_path / "root"
+    refused = install("--bundle", bundle, "--key", pem, root=root, check=False)
+    assert (refused.returncode, "does not hold the files" in refused.stderr) == (1, True), refused.stdout
     assert not root.exists()
 
 
