@@ -345,4 +345,4 @@ def _described(model: type[BaseModel], loc: tuple[Any, ...]) -> str:
 
 
 def _plain(model: BaseModel) -> dict[str, Any]:
-    return model.model_dump(mode="json", exclude_none=True)
+    return model.model_dump(mode="json", exclude_none=True, by_alias=True)

@@ -152,26 +152,24 @@ class Gateway:
         return tell() if tell else {}
 
     async def open_outputs(self) -> None:
-        """Bring every output into its safe state before a rule speaks; what fails is tried again when it is set."""
-        await asyncio.gather(*(self._open(name, output) for name, output in self.outputs.items()))
-
-    async def _open(self, name: str, output: Output) -> None:
-        try:
-            if (begin := getattr(output, "open", None)) is not None:
-                await asyncio.wait_for(begin(), _OPEN_S)
-        except Exception as error:  # noqa: BLE001 (the others must still be opened, and the gateway work)
-            _log.error("output not opened", output=name, why=str(error) or type(error).__name__)
+        """Bring every output into its safe state before any rule speaks; one that fails is tried by its rule."""
+        await asyncio.gather(*(self._all_told(name, "open") for name in self.outputs))
 
     async def close_outputs(self) -> None:
         """Leave every output in its safe state."""
-        for name, output in self.outputs.items():
-            close = getattr(output, "close", None)
-            if close is None:
-                continue
-            try:
-                await close()
-            except Exception as error:  # noqa: BLE001 (the others must still be closed)
-                _log.error("output not closed", output=name, why=str(error))
+        await asyncio.gather(*(self._all_told(name, "close") for name in self.outputs))
+
+    async def _all_told(self, name: str, word: str) -> None:
+        act = getattr(self.outputs[name], word, None)
+        if act is None:
+            return
+        try:
+            async with asyncio.timeout(_MOVE_S):
+                await act()
+        except Exception as error:  # noqa: BLE001 (the others must be moved, too)
+            self.journal.add(
+                "warning", f"output {name}", f"cannot {word}: {str(error) or 'no answer in time'}"
+            )
 
     def _backlog(self) -> int:
         return self.spool.state().records
@@ -204,7 +202,7 @@ class Gateway:
 
 
 _PROVE_S = 2.0
-_OPEN_S = 5.0
+_MOVE_S = 5.0
 _HANGS_S = 120.0
 """A transaction on the slowest SD card takes seconds; a check of the file at the start is not under the watchdog."""
 

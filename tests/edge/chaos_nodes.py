@@ -27,7 +27,9 @@ _CONNECTIONS = 4
 
 def main() -> None:
     """Make the load's records at its rate, then wait until all are marked."""
-    log.configure(LogSettings(format="json"))  # on standard error: the account is all that standard output gets
+    log.configure(
+        LogSettings(format="json")
+    )  # on standard error: the account is all that standard output gets
     given = json.loads(sys.argv[1])
     load, tally = Load(**{name: given[name] for name in _FIELDS}), Tally()
     patience = Patience(first=2.0, most=10.0)
