@@ -266,13 +266,16 @@ def test_a_second_manifest_cannot_slip_in_behind_the_signature(
     wheel_name = "wheels/evil-1-py3-none-any.whl"
     entry = {"size": 4, "sha256": hashlib.sha256(b"evil").hexdigest()}
     evil = json.dumps({"format": 1, "version": "9.9.9", "files": {wheel_name: entry}})
-    with tarfile.open(bundle, "a") as tar:
+    forged = tmp_path / "forged.tar"
+    with tarfile.open(bundle) as tar, tarfile.open(forged, "w", format=tarfile.USTAR_FORMAT) as new:
+        for member in list(tar)[:2]:  # the signed manifest and its signature
+            new.addfile(member, tar.extractfile(member))
         for name, content in (("./manifest.json", evil.encode()), (f"./{wheel_name}", b"evil")):
             info = tarfile.TarInfo(name)
             info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
+            new.addfile(info, io.BytesIO(content))
     root = tmp_path / "root"
-    refused = install("--bundle", bundle, "--key", pem, root=root, check=False)
+    refused = install("--bundle", forged, "--key", pem, root=root, check=False)
     assert (refused.returncode, "does not hold the files" in refused.stderr) == (1, True), refused.stdout
     assert not root.exists()
 
