@@ -11,9 +11,8 @@ import paho.mqtt.client as paho
 import pytest
 
 from qytet_contract import topics
-from qytet_edge.uplink import Address
 from qytet_simulators.instruments.link import Conditions, Link
-from tests.edge.uplink_support import CITY, QUICK, City, Street, eventually, street
+from tests.edge.uplink_support import CITY, QUICK, City, Street, eventually, street, user_address
 from tests.servers.mosquitto import MosquittoServer
 
 pytestmark = pytest.mark.servers
@@ -53,12 +52,6 @@ class Storing(City):
         self.mqtt.publish(name, json.dumps({"v": 1, "boot": said["boot"], "seq": mark}), 0)
 
 
-def _user(broker: MosquittoServer, gateway: str, port: int) -> Address:
-    broker.add_users([gateway])
-    broker.wait_for_user(gateway)
-    return replace(Address.parse(broker.url(gateway)), port=port)
-
-
 @pytest.mark.parametrize(
     "seed", [pytest.param(1), *(pytest.param(n, marks=pytest.mark.soak) for n in range(2, 8))]
 )
@@ -80,7 +73,7 @@ def test_cuts_and_stalls_lose_nothing(mosquitto_server: MosquittoServer, seed: i
     async def run(city: Storing) -> None:
         async with Link("127.0.0.1", mosquitto_server.port, seed=seed) as link:
             manners = replace(QUICK, stall_s=0.4, connect_s=0.5)
-            address = _user(mosquitto_server, gateway, link.port)
+            address = replace(user_address(mosquitto_server, gateway), port=link.port)
             async with street(tmp_path, address, gateway, manners=manners) as there:
                 harming = asyncio.create_task(harm(link))
                 while not harming.done():
@@ -111,7 +104,7 @@ def test_live_records_do_not_queue_behind_a_backlog(
     async def run(city: Storing) -> None:
         conditions = Conditions(latency_s=0.05, bytes_per_s=40_000)
         async with Link("127.0.0.1", mosquitto_server.port, conditions=conditions) as link:
-            address = _user(mosquitto_server, gateway, link.port)
+            address = replace(user_address(mosquitto_server, gateway), port=link.port)
             streams = {gateway: ("pm2_5",), "meter-2": ("pm2_5",)}
             manners = replace(QUICK, mark_s=(20.0, 40.0))
             async with street(

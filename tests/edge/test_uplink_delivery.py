@@ -16,7 +16,7 @@ from qytet.embedded import EmbeddedNats, EmbeddedPostgres
 from qytet_edge.records import Notice, Relayed
 from qytet_edge.spool import Host, Limits
 from qytet_edge.uplink import Address
-from tests.edge.uplink_support import QUICK, Street, description, eventually, street
+from tests.edge.uplink_support import QUICK, Street, description, eventually, street, user_address
 from tests.fixtures.availability import required
 from tests.flow.workers import Worker
 from tests.servers.database import fresh_database
@@ -99,12 +99,6 @@ def city(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFac
             yield broker, database
 
 
-def _address(broker: MosquittoServer, gateway: str) -> Address:
-    broker.add_users([gateway])
-    broker.wait_for_user(gateway)
-    return Address.parse(broker.url(gateway))
-
-
 async def _whole(there: Street, database: Database, device: str = "") -> None:
     """Everything that was put is marked, and stored with its own time and value, once."""
     await there.settled()
@@ -119,7 +113,7 @@ def test_live_and_backlog(city: tuple[MosquittoServer, Database], tmp_path: Path
 
     async def run() -> None:
         streams = {"gw-drain": ("pm2_5",), "meter-1": ("pm2_5",)}
-        address = _address(broker, "gw-drain")
+        address = user_address(broker, "gw-drain")
         async with street(
             tmp_path, address, "gw-drain", streams=streams, manners=PATIENT, start=False
         ) as there:
@@ -147,7 +141,7 @@ def test_nodes_behind_it(city: tuple[MosquittoServer, Database], tmp_path: Path)
     broker, database = city
 
     async def run() -> None:
-        async with street(tmp_path, _address(broker, "gw-relay"), "gw-relay", manners=PATIENT) as there:
+        async with street(tmp_path, user_address(broker, "gw-relay"), "gw-relay", manners=PATIENT) as there:
             rows = [(there.began_ms + n * 1000, float(n)) for n in range(300)]
             records = [
                 Relayed(NODE, BOOT, n + 1, t_ms, n, "ntp", b'{"pm2_5":%d}' % value, lo=1 if n < 200 else None)
@@ -177,7 +171,7 @@ def test_losses_are_named(city: tuple[MosquittoServer, Database], tmp_path: Path
 
     async def run() -> None:
         host = Aged()
-        address = _address(broker, "gw-full")
+        address = user_address(broker, "gw-full")
         async with street(
             tmp_path, address, "gw-full", limits=Limits(age_s=3600), host=host, manners=PATIENT, start=False
         ) as there:
@@ -201,7 +195,7 @@ def test_a_broker_that_lost_everything(
     gateway = "gw-trust"
 
     async def run(database: Database, worker: Worker) -> None:
-        address = _address(private_mosquitto, gateway)
+        address = user_address(private_mosquitto, gateway)
         async with street(tmp_path, address, gateway) as there:
             await there.put(400)
             await there.eventually(lambda: there.uplink.state().unmarked == 400, "sent")

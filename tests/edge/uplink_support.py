@@ -14,8 +14,9 @@ from qytet_edge.records import Reading
 from qytet_edge.spool import Host, Limits, Spool
 from qytet_edge.uplink import Address, Identity, Manners, Uplink
 from tests.core.mqtt_client import Broker, Client
+from tests.servers.mosquitto import MosquittoServer
 
-__all__ = ["CITY", "City", "Nodes", "Street", "description", "eventually", "street"]
+__all__ = ["CITY", "City", "Nodes", "Street", "description", "eventually", "street", "user_address"]
 
 CITY = "tirana"
 QUICK = Manners(mark_s=(1.0, 5.0), retry_s=(0.05, 0.2), look_s=0.05, farewell_s=2.0)
@@ -33,6 +34,13 @@ async def eventually(condition: Callable[[], bool], what: str, seconds: float = 
 def stamp() -> tuple[int, str]:
     """A clock that is right."""
     return time.time_ns() // 1_000_000, "ntp"
+
+
+def user_address(broker: MosquittoServer, user: str) -> Address:
+    """The broker's address for a user of this name, made if need be."""
+    broker.add_users([user])
+    broker.wait_for_user(user)
+    return Address.parse(broker.url(user))
 
 
 @dataclass
