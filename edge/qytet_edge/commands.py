@@ -68,7 +68,7 @@ def doctor(file: File = None, as_json: Json = False) -> None:
 @config_app.command()
 def check(file: File = None, as_json: Json = False) -> None:
     """Check the whole configuration and name every mistake; changes nothing."""
-    config = configuration.read(configuration.path_in_force(file))
+    config = configuration.read_and_try(configuration.path_in_force(file))
     counts = {"sources": len(config.sources), "outputs": len(config.outputs), "rules": len(config.rules)}
     if as_json:
         _print({"path": str(config.path), **counts})

@@ -13,8 +13,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from qytet.errors import SettingsError
 from qytet.settings import LogSettings
@@ -36,6 +37,7 @@ __all__ = [
     "password",
     "path_in_force",
     "read",
+    "read_and_try",
     "sample",
 ]
 
@@ -64,6 +66,15 @@ class GatewaySection(_Section):
         Path("/var/lib/qytet-edge"), description="Folder of the spool and the status socket."
     )
     timezone: str = Field("Europe/Tirane", description="Time zone of schedules in rules.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (OSError, ValueError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
+            raise ValueError(f"there is no time zone {name!r} on this machine") from error
+        return name
 
 
 class UplinkSection(_Section):
@@ -212,6 +223,19 @@ def read(path: Path) -> Config:
     return load(text, path)
 
 
+def read_and_try(path: Path) -> Config:
+    """Read the file, and make every source and output of it once, which opens nothing: maps and keys are looked at.
+
+    Raises SettingsError.
+    """
+    config = read(path)
+    wrong = list(_unmakable(config))
+    if wrong:
+        lines = "\n".join(f"  {line}" for line in wrong)
+        raise SettingsError(f"{path} is wrong:\n{lines}", do="`qytet edge doctor` looks at the wires, too.")
+    return config
+
+
 def load(text: str, path: Path) -> Config:
     """Check a configuration's text; `path` is where it lies, for messages and relative paths. Raises SettingsError."""
     try:
@@ -253,6 +277,19 @@ def password(config: Config) -> str:
     return first[0].strip() if first else ""
 
 
+def _unmakable(config: Config) -> Iterator[str]:
+    context = config.context()
+    for table, known, rows in (
+        ("source", kinds.SOURCES, config.sources),
+        ("output", kinds.OUTPUTS, config.outputs),
+    ):
+        for row in rows:
+            try:
+                kinds.make(known, row, context)
+            except Exception as error:  # noqa: BLE001 (whatever a plug-in finds wrong is what was asked for)
+                yield f"[[{table}]] {row.name}: {str(error) or type(error).__name__}"
+
+
 class _Checked:
     """Checks table by table, so that one look shows all mistakes (`wrong`: one line each)."""
 
@@ -267,7 +304,7 @@ class _Checked:
         sections: dict[str, Any] = {name: self._section(name) for name in SECTIONS}
         sources = tuple(self._plugins("source", kinds.SOURCES))
         outputs = tuple(self._plugins("output", kinds.OUTPUTS))
-        rules = tuple(self._rules())
+        rules = tuple(self._rules({output.name for output in outputs}))
         if any(section is None for section in sections.values()):
             return None
         return Config(path.absolute(), **sections, sources=sources, outputs=outputs, rules=rules)
@@ -290,11 +327,17 @@ class _Checked:
             if found is not None:
                 yield found
 
-    def _rules(self) -> Iterator[RuleConfig]:
+    def _rules(self, outputs: set[str]) -> Iterator[RuleConfig]:
         for place, row in self._rows("rule"):
             found = self._model(place, RuleConfig, row)
-            if found is not None:
-                yield found
+            if found is None:
+                continue
+            if found.then.output not in outputs:
+                named = ", ".join(sorted(outputs)) or "none"
+                self.wrong.append(
+                    f"{place}, then.output: there is no output {found.then.output!r}; known: {named}"
+                )
+            yield found
 
     def _rows(self, table: str) -> Iterator[tuple[str, dict[str, Any]]]:
         rows = self._tables.get(table, [])

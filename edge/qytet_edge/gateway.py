@@ -75,7 +75,7 @@ class Gateway:
         self.orders.delegate("update", self.updates.command)
         self.uplink = Uplink(
             spool,
-            address(config),
+            self._address(),
             identity(config, self.sources),
             manners(config),
             marks=_Relays(self.sources),
@@ -122,9 +122,7 @@ class Gateway:
         boot, first = self.spool.boot, await self._next_numbers()
         evidence.begin(first)
         while evidence.wanted:
-            if (
-                self.spool.boot != boot
-            ):  # a corrupt spool was set aside: its successor's first records prove as much
+            if self.spool.boot != boot:  # a corrupt one was set aside: its successor's records prove as much
                 boot = self.spool.boot
                 evidence.begin({(device, boot): 1 for device, _boot in first})
             for device, _boot in first:
@@ -180,6 +178,14 @@ class Gateway:
     def _errors(self) -> dict[str, int]:
         accounts = self.supervisor.accounts
         return {one.name: accounts[one.name].errors for one in self.config.sources if one.name in accounts}
+
+    def _address(self) -> Address:
+        """The city's broker; a password that cannot be read must not keep readings from being taken."""
+        try:
+            return address(self.config)
+        except QytetError as error:
+            self.journal.add("error", "uplink", str(error))
+            return Address.parse(self.config.uplink.url, user=self.config.gateway.name)
 
     async def _mark(self, device: str, boot: str) -> int:
         return await self.spool.known(device, boot) or 0
@@ -292,9 +298,8 @@ class _Unmade:
 
 
 def _source(config: SourceConfig, context: Context) -> Source:
-    kind: str = getattr(config, "kind")  # noqa: B009 (each plug-in's model declares it)
     try:
-        source: Source = kinds.load(kinds.SOURCES, kind).create(config, context)
+        source: Source = kinds.make(kinds.SOURCES, config, context)
     except Exception as error:  # noqa: BLE001 (whatever is wrong with one, the others must work)
         _log.exception("source cannot be made", source=config.name)
         return _Unmade(config.name, error)
@@ -302,9 +307,8 @@ def _source(config: SourceConfig, context: Context) -> Source:
 
 
 def _output(config: OutputConfig, context: Context) -> Output:
-    kind: str = getattr(config, "kind")  # noqa: B009 (each plug-in's model declares it)
     try:
-        output: Output = kinds.load(kinds.OUTPUTS, kind).create(config, context)
+        output: Output = kinds.make(kinds.OUTPUTS, config, context)
     except Exception as error:  # noqa: BLE001 (whatever is wrong with one, the others must work)
         _log.exception("output cannot be made", output=config.name)
         return _Unmade(config.name, error)

@@ -29,6 +29,20 @@ kind = "nodes"
 name = "street"
 devices = ["tirana-air-*"]
 """
+RULE = """
+[[rule]]
+name = "r"
+when = [{ key = "pm2_5", above = 1 }]
+then = { output = "lamp", value = 1 }
+fail_safe = "keep"
+"""
+LAMP = """
+[[output]]
+kind = "pwm"
+name = "lamp"
+pin = 18
+reports = "lamp_dimming_level"
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +83,15 @@ class TestMistakes:
             (GOOD + NODES + NODES, "[[source]] street: 2 sources bear this name"),
             (GOOD + NODES.replace("street", "rules"), "the gateway itself uses this name"),
             (GOOD + NODES + "device = 1", "[[source]] street, device: there is no such field"),
+            (GOOD + RULE, "[[rule]] r, then.output: there is no output 'lamp'; known: none"),
+            (
+                GOOD + LAMP.replace("lamp_dimming_level", "lamp_dim"),
+                "[[output]] lamp, reports: the catalogue has no",
+            ),
+            (
+                GOOD.replace("[uplink]", "timezone = 'Mars/X'\n[uplink]"),
+                "timezone: there is no time zone 'Mars/X'",
+            ),
             (GOOD + "[[rule]]\nname = 'x'", "[[rule]] x, "),
         ],
     )
@@ -204,6 +227,15 @@ class TestCommands:
         assert json.loads(run(app, ["config", "check", "--json", *given]).output)["sources"] == 1
         assert tomllib.loads(run(app, ["config", "show", *given]).output)["gateway"]["name"] == "gw-1"
         assert json.loads(run(app, ["config", "show", "--json", *given]).output)["spool"]["max_mb"] == 1024
+
+    def test_check_looks_at_maps(self, tmp_path: Path) -> None:
+        """`config check` also finds what only the plug-in knows: here a register map that does not exist."""
+        path = tmp_path / "gw.toml"
+        bus = "[[source]]\nkind='modbus-tcp'\nname='bus'\nhost='127.0.0.1'\nunit=[{address=1, map='none'}]\n"
+        path.write_text(GOOD + bus)
+        config.read(path)
+        with pytest.raises(SettingsError, match=r"\[\[source\]\] bus: .*none"):
+            config.read_and_try(path)
 
     def test_sample(self) -> None:
         """`config sample` prints the shipped file byte for byte."""

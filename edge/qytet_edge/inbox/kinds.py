@@ -21,11 +21,24 @@ from pathlib import Path
 from types import ModuleType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from qytet.errors import SettingsError
+from qytet_contract import records
+from qytet_contract.codes import ContractError
 
-__all__ = ["OUTPUTS", "SOURCES", "Context", "OutputConfig", "Slug", "SourceConfig", "load", "model", "models"]
+__all__ = [
+    "OUTPUTS",
+    "SOURCES",
+    "Context",
+    "OutputConfig",
+    "Slug",
+    "SourceConfig",
+    "load",
+    "make",
+    "model",
+    "models",
+]
 
 SOURCES = {
     "modbus-rtu": "qytet_edge.inbox.modbus",
@@ -68,6 +81,16 @@ class OutputConfig(_Plugin):
         description="Key (`property` or `property:channel`) under which each new value becomes a record of the "
         "gateway. Empty: none.",
     )
+
+    @field_validator("reports")
+    @classmethod
+    def _known(cls, key: str) -> str:
+        try:
+            if key:
+                records.check_key(key)
+        except ContractError as error:
+            raise ValueError(f"the catalogue has no {key!r} ({error.code})") from error
+        return key
 
 
 def _no_fix(_t_ms: int) -> None:
@@ -126,6 +149,12 @@ def load(table: dict[str, str], kind: str) -> ModuleType:
             if (missing.name or "").startswith("qytet")
             else "Install the gateway's libraries: pip install 'qytet[edge]'",
         ) from missing
+
+
+def make(table: dict[str, str], config: _Plugin, context: Context) -> Any:
+    """The source or output that a configuration means; nothing is opened. Raises what its plug-in raises."""
+    kind: str = getattr(config, "kind")  # noqa: B009 (each plug-in's model declares it)
+    return load(table, kind).create(config, context)
 
 
 def model(table: dict[str, str], kind: str) -> type[_Plugin]:

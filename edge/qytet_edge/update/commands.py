@@ -142,7 +142,7 @@ def config_apply(
     """Put a configuration on trial and start with it; without evidence the old one comes back."""
     from qytet_edge import config  # it brings the plug-ins' models, which updates do not need
 
-    digest = root_side.apply_config(Layout(root), new, config.read, checks=minutes)
+    digest = root_side.apply_config(Layout(root), new, config.read_and_try, checks=minutes)
     _say_trial(digest, minutes, as_json=as_json)
 
 
