@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from qytet.db import control
@@ -65,7 +66,7 @@ def list_(
         return
     table = Table(*_COLUMNS, box=None, header_style="bold")
     for row in found:
-        table.add_row(*(_text(row[column]) for column in _COLUMNS))
+        table.add_row(*(escape(_text(row[column])) for column in _COLUMNS))
     Console(highlight=False).print(table)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from qytet.db import devices
@@ -143,7 +144,7 @@ def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
         return
     table = Table(*columns, box=None, header_style="bold")
     for row in rows:
-        table.add_row(*(_text(row[column]) for column in columns))
+        table.add_row(*(escape(_text(row[column])) for column in columns))  # [ppm] is a unit, not a style
     Console(highlight=False).print(table)
 
 

@@ -1,0 +1,64 @@
+"""`qytet simulate instruments`: a bench for the gateway, on ports that are files."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qytet import settings
+from qytet.embedded.where import embedded_broker_url
+from qytet.errors import InputError
+from qytet_simulators.instruments.rack import CONFIG, DEVICES, Rack
+
+__all__ = ["instruments"]
+
+
+def instruments(
+    folder: Annotated[Path, typer.Argument(help="Where the ports and the gateway's configuration are made.")],
+    shaky: Annotated[bool, typer.Option("--shaky", help="Spoil frames, and be silent now and then.")] = False,
+    duration: Annotated[
+        float | None, typer.Option(min=0, help="Seconds to run; default: until Ctrl-C.")
+    ] = None,
+    broker: Annotated[
+        str,
+        typer.Option(help="mqtt://user:password@host:port; default: [broker] url, else the embedded one."),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+) -> None:
+    """An energy meter, a dust and a CO2 sensor on serial ports, and the configuration of a gateway that reads them."""
+    rack = Rack(folder, shaky=shaky)
+    rack.prepare(broker or _known_broker())
+    config, devices = rack.folder / CONFIG, rack.folder / DEVICES
+    if as_json:
+        typer.echo(json.dumps({"config": str(config), "devices": str(devices)}))
+    else:
+        typer.echo(f"The instruments are at {rack.folder}. In another terminal:")
+        typer.echo(f"  qytet device register {devices}")
+        typer.echo(f"  qytet edge run --config {config}")
+        typer.echo("Ctrl-C takes them away.")
+    asyncio.run(_show(rack, duration))
+
+
+def _known_broker() -> str:
+    known = settings.load()
+    url = known.broker.url.get_secret_value() or embedded_broker_url(known.data_dir / "nats", "simulator")
+    if not url:
+        raise InputError(
+            "No broker is known.",
+            why="Neither --broker nor the setting [broker] url says where it is, and no embedded one runs.",
+            do="Give --broker mqtt://user:password@host:port, or start everything with `make demo`.",
+        )
+    return url
+
+
+async def _show(rack: Rack, duration: float | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if duration is not None:
+        loop.call_later(duration, stop.set)
+    await rack.run(stop)

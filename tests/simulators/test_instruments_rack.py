@@ -1,0 +1,58 @@
+"""The bench of simulated instruments: gateway and registry take what it writes, and it tells the truth."""
+
+import asyncio
+import json
+import stat
+from struct import pack, unpack
+
+from qytet.db import registry
+from qytet_edge.config import read_and_try
+from qytet_simulators.instruments.rack import CONFIG, DEVICES, GATEWAY, METER, Rack, meter_truth
+
+
+def test_what_it_writes_is_accepted(tmp_path):
+    """The gateway takes the configuration, the registry the description, and the password is the owner's alone."""
+    rack = Rack(tmp_path / "bench")
+    rack.prepare("mqtt://someone:p%40ss@127.0.0.1:1883")
+    config = read_and_try(rack.folder / CONFIG)
+    assert [source.name for source in config.sources] == ["meters", "dust", "co2"]
+    assert (config.uplink.url, config.uplink.user) == ("mqtt://127.0.0.1:1883", "someone")
+    secret = rack.folder / "broker_password"
+    assert secret.read_text() == "p@ss\n"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    description = registry.parse(json.loads((rack.folder / DEVICES).read_text()))
+    assert {device.device: device.gateway for device in description.devices} == {
+        GATEWAY: None,
+        METER: GATEWAY,
+    }
+
+
+def test_the_meter_shows_the_truth_of_its_second(tmp_path):
+    """A block of registers read within a second holds exactly the numbers of that second."""
+    rack = Rack(tmp_path, now=lambda: 1_790_000_000.7)
+    answer = rack.meter.answer(bytes((4, 0, 0, 0, 74)), rack.meter.next_fault())
+    words = unpack(">74H", answer[2:])
+    for address, value in meter_truth(1_790_000_000).items():
+        assert (
+            unpack(">f", pack(">HH", *words[address : address + 2]))[0] == unpack(">f", pack(">f", value))[0]
+        )
+
+
+def test_a_killed_bench_can_be_set_up_again(tmp_path):
+    """Ports that a killed process has left are put in order, and the instruments are there."""
+    for port in ("meters", "dust", "co2"):
+        (tmp_path / port).symlink_to("/nowhere")
+    rack = Rack(tmp_path)
+    rack.prepare("mqtt://127.0.0.1:1883")
+
+    async def look() -> list[bool]:
+        stop, ready = asyncio.Event(), asyncio.Event()
+        running = asyncio.create_task(rack.run(stop, ready))
+        await ready.wait()
+        there = [(tmp_path / port).exists() for port in ("meters", "dust", "co2")]
+        stop.set()
+        await running
+        return there
+
+    assert asyncio.run(asyncio.wait_for(look(), 10)) == [True, True, True]
+    assert not (tmp_path / "dust").is_symlink()
