@@ -86,9 +86,9 @@ async def serve(config: Config, stop: asyncio.Event, systemd: Systemd) -> None:
         return "the gateway starts again"
 
     async with contextlib.AsyncExitStack() as stack:
-        spool = await stack.enter_async_context(
-            Spool(config.data_dir / "spool.db", gateway.limits(config), clock.stamp)
-        )
+        spool = Spool(config.data_dir / "spool.db", gateway.limits(config), clock.stamp)
+        async with _working("patience", systemd.extend(spool.busy_s)):  # a corrupt one may take half an hour
+            await stack.enter_async_context(spool)
         made = Gateway(config, clock, spool, {"restart": restart})
         await made.orders.load()
         parts: dict[str, Callable[[], Awaitable[None]]] = {

@@ -13,6 +13,10 @@ from qytet import log
 
 __all__ = ["Systemd"]
 
+_EXTEND_S = 20.0
+_PIECE_S = 120.0
+"""What one piece of work may take at the start: a slow SD card's check of a spool ends within half a minute."""
+
 _log = log.get("systemd")
 
 
@@ -44,6 +48,13 @@ class Systemd:
             self._socket.sendto("\n".join(lines).encode(), address)
         except OSError as error:
             _log.warning("systemd does not listen", why=str(error))
+
+    async def extend(self, busy_s: Callable[[], float], every_s: float = _EXTEND_S) -> None:
+        """Ask for more time to start, for ever, while each piece of the work (`busy_s`: its age) ends in time."""
+        while True:
+            await asyncio.sleep(every_s)
+            if busy_s() < _PIECE_S:
+                self.say(f"EXTEND_TIMEOUT_USEC={round((_EXTEND_S + _PIECE_S) * 1_000_000)}")
 
     async def feed(self, alive: Callable[[], Awaitable[str]]) -> None:
         """Feed the watchdog three times a period while `alive` answers "" (or says why not) in time; for ever."""

@@ -93,6 +93,26 @@ class TestSystemd:
                 fed += 1
         assert fed == 3
 
+    def test_a_long_start_gets_time_while_it_moves(self, tmp_path: Path) -> None:
+        """A start that mends a big spool is given more time, piece by piece; one that hangs is not."""
+        ages = iter([1.0, 119.0, 1000.0, float("inf")])
+
+        def busy_s() -> float:
+            age = next(ages, None)
+            if age is None:
+                raise asyncio.CancelledError
+            return age
+
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(tmp_path / "notify"))
+            manager.setblocking(False)
+            with Systemd({"NOTIFY_SOCKET": str(tmp_path / "notify")}) as systemd:
+                with pytest.raises(asyncio.CancelledError):
+                    asyncio.run(systemd.extend(busy_s, 0.001))
+            assert [manager.recv(100) for _ in range(2)] == [b"EXTEND_TIMEOUT_USEC=140000000"] * 2
+            with pytest.raises(BlockingIOError):
+                manager.recv(100)
+
     def test_a_watchdog_of_others_is_not_ours(self) -> None:
         """Settings meant for another process, or that are no numbers, start no watchdog."""
         assert Systemd({"WATCHDOG_USEC": "30000", "WATCHDOG_PID": "1"}).watchdog_s is None
