@@ -1,0 +1,249 @@
+"""The gateway as a process: it begins, tells how it is, obeys the city, survives what is broken, and stops in order."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from qytet.errors import ServerError
+from qytet_edge import service, status
+from qytet_edge.commands import app
+from qytet_edge.config import read
+from qytet_edge.systemd import Systemd
+from tests.core.mqtt_client import Client
+from tests.edge.chaos_gateway import GatewayProcess
+from tests.servers.mosquitto import MosquittoServer
+
+CONFIG = """
+[gateway]
+city = "tirana"
+name = "gw-1"
+data_dir = "data"
+[uplink]
+url = "mqtt://127.0.0.1:{port}"
+password_file = "secret"
+[spool]
+commit_ms = 0
+[clock]
+trust = "host"
+[health]
+interval_s = 1
+"""
+BAD_SOURCES = """
+[[source]]
+kind = "modbus-tcp"
+name = "bad-map"
+host = "127.0.0.1"
+unit = [{ address = 1, map = "there-is-none" }]
+
+[[source]]
+kind = "nodes"
+name = "dead-broker"
+url = "mqtt://127.0.0.1:9"
+devices = ["*"]
+
+[[source]]
+kind = "file"
+name = "air"
+path = "air.csv"
+poll_s = 0.05
+column = [{ column = "pm2_5", key = "pm2_5" }]
+"""
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    """systemd's end of sd_notify."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(20)
+        yield listener
+
+
+def _configured(folder: Path, port: int = 9, more: str = "") -> Path:
+    path = folder / "gw.toml"
+    path.write_text(CONFIG.format(port=port) + more)
+    (folder / "secret").write_text("unused")
+    return path
+
+
+def _start(path: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "qytet", "edge", "run", "--config", str(path)]
+    environment = {**os.environ, "NOTIFY_SOCKET": str(path.parent / "notify"), "WATCHDOG_USEC": "600000"}
+    with (path.parent / "log").open("ab") as log:
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=path.parent)
+
+
+def _hear(manager: socket.socket, word: bytes) -> None:
+    while word not in manager.recv(200):
+        pass
+
+
+def test_begins_tells_and_stops_in_order(tmp_path: Path, manager: socket.socket) -> None:
+    """It tells systemd when it is ready and while it is well, answers `status`, refuses a second one, and goes on with
+    its numbers after SIGTERM."""
+    path = _configured(tmp_path)
+    boots = []
+    for life in range(2):
+        process = _start(path)
+        try:
+            _hear(manager, b"READY=1")
+            _hear(manager, b"WATCHDOG=1")
+            state = status.ask(tmp_path / "data")
+            boots.append(state["gateway"]["boot"])
+            assert state["spool"]["records"] >= life
+            if life == 0:
+                _check_commands(path, state)
+                with (
+                    pytest.raises(ServerError, match="running here already"),
+                    service.claimed(tmp_path / "data"),
+                ):
+                    raise AssertionError("two gateways on one folder")
+            process.send_signal(signal.SIGTERM if life == 0 else signal.SIGINT)
+            _hear(manager, b"STOPPING=1")
+            assert process.wait(20) == 0, (tmp_path / "log").read_text()
+        finally:
+            process.kill()
+            process.wait(20)
+    assert boots[0] == boots[1]
+    assert not (tmp_path / "data" / status.SOCKET).exists()
+    said = (tmp_path / "log").read_text()
+    assert "Traceback" not in said
+    assert "unused" not in said
+
+
+def _check_commands(path: Path, state: dict[str, Any]) -> None:
+    """`qytet edge status` says the same for people and for programs."""
+    run, given = CliRunner().invoke, ["--config", str(path)]
+    told = run(app, ["status", *given])
+    assert told.exit_code == 0, told.output
+    assert f"boot {state['gateway']['boot']}" in told.output
+    assert "not connected to 127.0.0.1:9" in told.output
+    assert "health" in told.output
+    again = json.loads(run(app, ["status", "--json", *given]).output)
+    assert again["gateway"]["boot"] == state["gateway"]["boot"]
+    assert again["sources"][-1]["name"] == "health"
+
+
+def test_status_without_a_gateway(tmp_path: Path) -> None:
+    """Asked while it does not run, the command says so, and what to do."""
+    path = _configured(tmp_path)
+    found = CliRunner().invoke(app, ["status", "--config", str(path)])
+    assert isinstance(found.exception, ServerError)
+    assert "systemctl status" in found.exception.do
+
+
+def _serve(path: Path, script: Callable[[Callable[[], dict[str, Any]]], Any], seconds: float = 20) -> None:
+    """Run the gateway in this process beside a script, which may ask for its state; then stop it in order."""
+    config = read(path)
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        with Systemd({}) as systemd, service.claimed(config.data_dir):
+            serving = asyncio.create_task(service.serve(config, stop, systemd))
+            try:
+                async with asyncio.timeout(seconds):
+                    await script(lambda: status.ask(config.data_dir))
+            finally:
+                stop.set()
+                await serving
+
+    asyncio.run(main())
+
+
+async def _until(
+    ask: Callable[[], dict[str, Any]], condition: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    while True:
+        try:
+            state = await asyncio.to_thread(ask)
+        except ServerError:
+            state = None
+        if state is not None and condition(state):
+            return state
+        await asyncio.sleep(0.02)
+
+
+def test_what_is_broken_stalls_nobody(tmp_path: Path) -> None:
+    """With no city, no local broker, an unreadable password and a source that cannot be made, readings are taken, and
+    status names each fault."""
+    path = _configured(tmp_path, more=BAD_SOURCES)
+    (tmp_path / "secret").unlink()
+    (tmp_path / "air.csv").write_text("pm2_5\n1\n2\n")
+
+    async def script(ask: Callable[[], dict[str, Any]]) -> None:
+        state = await _until(ask, lambda state: _source(state, "air")["records"] == 2)
+        state = await _until(ask, lambda state: _source(state, "dead-broker")["errors"] > 0)
+        assert "there-is-none" in _source(state, "bad-map")["last_error"]
+        assert "127.0.0.1:9" in _source(state, "dead-broker")["last_error"]
+        assert any("password cannot be read" in event["event"] for event in state["events"])
+        assert state["spool"]["records"] >= 3
+
+    _serve(path, script)
+
+
+def _source(state: dict[str, Any], name: str) -> dict[str, Any]:
+    [found] = [source for source in state["sources"] if source["name"] == name] or [
+        {"records": -1, "errors": -1}
+    ]
+    return found
+
+
+def test_obeys_the_city(tmp_path: Path, private_mosquitto: MosquittoServer) -> None:
+    """A command comes from the city's broker, is accepted, carried out and answered; `restart` ends the process in
+    order, for systemd to start it again."""
+    path = _configured(tmp_path, private_mosquitto.port)
+    private_mosquitto.add_users(["gw-1"])
+    private_mosquitto.wait_for_user("gw-1")
+    (tmp_path / "secret").write_text(private_mosquitto.password("gw-1"))
+    own = "qytet/v1/tirana/gw-1"
+    with Client(private_mosquitto, "ingest", "city") as city:
+        for kind in ("ack/+", "state", "birth"):
+            assert city.subscribe(f"{own}/{kind}")
+        with GatewayProcess(path, tmp_path / "data", tmp_path / "log") as gateway:
+            gateway.wait(lambda state: state["uplink"]["connected"], "it connects", 30)
+            _tell(city, f"{own}/cmd/c1", "rebirth")
+            assert _answers(city, "c1", 2) == ["accepted", "done"]
+            _tell(city, f"{own}/cmd/c2", "fly")
+            assert _answers(city, "c2", 1) == ["failed"]
+            _tell(city, f"{own}/cmd/c3", "restart")
+            assert _answers(city, "c3", 2) == ["accepted", "done"]
+            _wait(lambda: gateway.exits == [0], "it ends in order, and is started again")
+            gateway.wait(lambda state: state["uplink"]["connected"], "it is back", 30)
+            assert gateway.stop() == 0, gateway.tail()
+        births = [topic for topic, _ in city.received if topic.endswith("/birth")]
+        assert len(births) >= 3  # connected, asked, back
+        states = [json.loads(payload)["s"] for topic, payload in city.received if topic.endswith("/state")]
+        assert states[-1] == "offline"
+
+
+def _tell(city: Client, topic: str, name: str) -> None:
+    payload = {"v": 1, "cmd": name, "exp": time.time_ns() // 1_000_000 + 60_000, "args": {}}
+    city.mqtt.publish(topic, json.dumps(payload), 1).wait_for_publish(10)
+
+
+def _answers(city: Client, ident: str, count: int) -> list[str]:
+    def found() -> list[str]:
+        return [
+            json.loads(payload)["s"] for topic, payload in city.received if topic.endswith(f"/ack/{ident}")
+        ]
+
+    _wait(lambda: len(found()) >= count, f"{count} answers to {ident}")
+    return found()
+
+
+def _wait(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
