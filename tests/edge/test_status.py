@@ -106,9 +106,11 @@ class TestSystemd:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             manager.bind(str(tmp_path / "notify"))
             manager.setblocking(False)
-            with Systemd({"NOTIFY_SOCKET": str(tmp_path / "notify")}) as systemd:
-                with pytest.raises(asyncio.CancelledError):
-                    asyncio.run(systemd.extend(busy_s, 0.001))
+            with (
+                Systemd({"NOTIFY_SOCKET": str(tmp_path / "notify")}) as systemd,
+                pytest.raises(asyncio.CancelledError),
+            ):
+                asyncio.run(systemd.extend(busy_s, 0.001))
             assert [manager.recv(100) for _ in range(2)] == [b"EXTEND_TIMEOUT_USEC=140000000"] * 2
             with pytest.raises(BlockingIOError):
                 manager.recv(100)
