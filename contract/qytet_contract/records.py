@@ -4,7 +4,8 @@
     hist  {"v":1,"boot":"9f3a01c2","lo":17,"r":[[seq,t,up,tq,{…}],…]}
 
 `boot`: 8 lower-case hexadecimal digits, new at every boot. `seq`: 1, 2, 3 … within a boot.
-`t`: Unix milliseconds, or null before the clock is set (then `tq` is "none"). `up`: milliseconds since boot.
+`t`: Unix milliseconds, or null before the clock is set (then `tq` is "none"). `up`: milliseconds since boot; 0 beside
+a `t`: made before this boot, or nobody knows when in it (a logger's file), so that `t` minus `up` is no anchor.
 A key of `m` is `property` or `property:channel`; its value a number, or null for "measured, no value".
 `lo`: the lowest `seq` of that boot that the device still holds; what is below and not stored, it has lost.
 """

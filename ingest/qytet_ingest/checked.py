@@ -196,7 +196,7 @@ class Checked:
             records.check_instant(t, "t minus up")
         if t > now_ms + self.ahead_ms:
             raise ContractError(codes.TIME_TOO_LATE, f"{t - now_ms} ms ahead of the server")
-        if quality != codes.TIME_BACKDATED:
+        if quality != codes.TIME_BACKDATED and up:  # 0: not made in this boot, or nobody knows when
             boot.anchor_ms = t - up
         values = {stream_for(device, key, t): value for key, value in m.items()}
         if boot.receive(seq):

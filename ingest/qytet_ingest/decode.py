@@ -91,7 +91,8 @@ class Decoder:
             batch.boots.append(boot)
         if time < late:
             boot.late += 1
-        boot.anchor_ms = time - record.up
+        if record.up:
+            boot.anchor_ms = time - record.up
         batch.record_message.append(index)
         batch.record_boot.append(boot)
         batch.record_seq.append(seq)
@@ -141,7 +142,8 @@ class Decoder:
             if not boot.receive(row.seq):
                 continue
             boot.late += row.t < late
-            boot.anchor_ms = row.t - row.up
+            if row.up:
+                boot.anchor_ms = row.t - row.up
             batch.record_message.append(index)
             batch.record_boot.append(boot)
             batch.record_seq.append(row.seq)

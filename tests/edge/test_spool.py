@@ -10,7 +10,7 @@ from qytet_contract.codes import ContractError
 from qytet_contract.records import MAX_SEQ
 from qytet_edge.records import Checkpoint, Notice, Reading, Relayed
 from qytet_edge.spool import Limits, Spool, SpoolError
-from tests.edge.spool_support import NOW_MS, FakeHost, everything, numbers, readings, relayed, spool
+from tests.edge.spool_support import NOW_MS, ROOMY, FakeHost, everything, numbers, readings, relayed, spool
 
 
 def test_put_is_durable_and_numbered_by_device(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_an_unknown_clock_gives_no_time(tmp_path: Path) -> None:
 
 
 def test_an_instruments_own_time_keeps_the_boots_anchor(tmp_path: Path) -> None:
-    """A reading with a time of its own gets the uptime of that moment, as far as the machine ran then."""
+    """A reading with a time of its own gets the uptime of that moment; 0, which is no anchor, from before the boot."""
 
     async def run() -> None:
         async with spool(tmp_path, host=FakeHost()) as kept:
@@ -105,8 +105,20 @@ def test_an_instruments_own_time_keeps_the_boots_anchor(tmp_path: Path) -> None:
             assert [(r.t_ms, r.up_ms, r.tq) for r in records] == [
                 (NOW_MS - 4_000, 6_000, "gnss"),
                 (NOW_MS - 86_400_000, 0, "gnss"),
-                (NOW_MS + 50, 10_000, "gnss"),
+                (NOW_MS + 50, 10_050, "gnss"),
             ]
+
+    asyncio.run(run())
+
+
+def test_an_instruments_time_is_no_anchor_while_ours_is_unknown(tmp_path: Path) -> None:
+    """Nobody knows how long before now a file's row was made: its uptime is not the one of its reading."""
+
+    async def run() -> None:
+        async with Spool(tmp_path / "spool.db", ROOMY, host=FakeHost()) as kept:
+            await kept.put([Reading("meter", {"grid_current": 1}, NOW_MS - 86_400_000, "rtc"), *readings(1)])
+            records = await kept.read("meter", kept.boot, 0, 9, 9999)
+            assert [(r.t_ms, r.up_ms) for r in records] == [(NOW_MS - 86_400_000, 0), (None, 10_000)]
 
     asyncio.run(run())
 

@@ -28,6 +28,25 @@ def test_they_are_dated_by_a_later_record(rig):
     assert rig.letters() == []
 
 
+@pytest.mark.parametrize("backfill", [False, True])
+def test_uptime_0_is_no_anchor(rig, backfill):
+    """A dated record with uptime 0 (a file's row from before the boot) is stored, and says nothing of its boot."""
+
+    def old(seq):
+        m = {"no2": 1.0}
+        return hist([[seq, NOW - 500 * seq, 0, "rtc", m]]) if backfill else obs(seq, NOW - 500 * seq, m, up=0)
+
+    rig.store(obs(1, None, {"pm2_5": 1.0}, up=100), old(2))
+    assert rig.undated() == [1]
+    rig.restart()
+    rig.store(obs(3, NOW, {"pm2_5": 3.0}, up=200), old(4))
+    rig.store(obs(5, None, {"pm2_5": 5.0}, up=300))
+    assert rig.undated() == []
+    assert [(key, at) for key, at, *_ in rig.rows() if key == "pm2_5"] == [
+        ("pm2_5", n) for n in (-100, 0, 100)
+    ]
+
+
 def test_a_restart_between_them_and_their_anchor(rig):
     """A new process knows from the database that records wait, and dates them by what it receives."""
     rig.store(obs(1, None, MIXED))

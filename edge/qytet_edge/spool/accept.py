@@ -42,9 +42,18 @@ def _dated(reading: Reading, now_ms: int | None, tq: str, up_ms: int) -> Dated:
         records.check_time(now_ms, tq)
         return Dated(device, now_ms, up_ms, tq, _text(values))
     records.check_time(t_ms, own_tq)
-    # `up` is when it was measured, not when it was read from a file: the server takes t - up for the boot's start.
-    measured = up_ms if now_ms is None else min(up_ms, max(0, up_ms - (now_ms - t_ms)))
-    return Dated(device, t_ms, measured, own_tq, _text(values))
+    return Dated(device, t_ms, _measured(t_ms, now_ms, up_ms), own_tq, _text(values))
+
+
+def _measured(t_ms: int, now_ms: int | None, up_ms: int) -> int:
+    """The uptime when a reading with a time of its own was made, not when it was read from a file.
+
+    The city takes t - up for the boot's start, and dates by it what was made before the clock was set. From before
+    the boot, and while nobody knows how long ago it was, it is 0, which says nothing of the boot.
+    """
+    if now_ms is None:
+        return 0
+    return min(max(0, up_ms - (now_ms - t_ms)), records.MAX_UP)
 
 
 def _text(values: dict[str, float | int | None]) -> bytes:
