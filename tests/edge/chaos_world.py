@@ -51,8 +51,8 @@ class Chaos:
 
     seed: int
     seconds: float
-    node_rate: float = 150.0
-    file_rate: float = 25.0
+    node_rate: float = 170.0
+    file_rate: float = 30.0
     bus_rate: float = 25.0
     nodes: int = 30
 
