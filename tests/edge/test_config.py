@@ -29,6 +29,13 @@ kind = "nodes"
 name = "street"
 devices = ["tirana-air-*"]
 """
+PAGE = """
+[[source]]
+kind = "http"
+name = "page"
+url = "https://station.example/now"
+column = [{ column = "t", property = "air_temperature" }]
+"""
 RULE = """
 [[rule]]
 name = "r"
@@ -71,6 +78,14 @@ class TestMistakes:
             (GOOD + "[uplinks]\na = 1", "[uplinks]: there is no such table; known are clock, gateway"),
             (GOOD + 'password = "x"', "[uplink], password: secrets do not belong into this file"),
             (GOOD.replace("127.0.0.1", "broker.example.org"), "url is plain mqtt to another machine"),
+            (GOOD.replace("127.0.0.1", "127.evil.example"), "url is plain mqtt to another machine"),
+            (GOOD + NODES + 'url = "mqtt://10.0.0.9"', "url is plain mqtt to another machine"),
+            (GOOD + PAGE.replace("https", "HTTP"), "url is plain http to another machine"),
+            (GOOD + PAGE.replace("https://station", "http://127.station"), "url is plain http"),
+            (GOOD + "[spool]\nmax_age_days = inf", "inf is no number that could be meant"),
+            (GOOD + "[spool]\nmax_age_days = 1e999", "1e999 is no number that could be meant"),
+            (GOOD + "x = " + "[" * 5000, "nested too deeply"),
+            (GOOD + "#" * 1_000_000, "characters"),
             (GOOD.replace("mqtt://", "http://"), "url must be mqtts://host:port"),
             (GOOD.replace("127", "u:p@127"), "url must not hold user or password"),
             (
@@ -110,6 +125,8 @@ class TestMistakes:
             GOOD + 'password = "geheim"',
             GOOD.replace("127", "u:geheim@127"),
             GOOD + 'password_file = ["geheim"]',
+            GOOD + NODES + 'url = "mqtt://u:geheim@127.0.0.1"',
+            GOOD + PAGE.replace("station", "u:geheim@station"),
         ):
             assert "geheim" not in _wrong(text)
 
@@ -236,6 +253,16 @@ class TestCommands:
         config.read(path)
         with pytest.raises(SettingsError, match=r"\[\[source\]\] bus: .*none"):
             config.read_and_try(path)
+
+    def test_doctor_names_a_wrong_file(self, tmp_path: Path) -> None:
+        """`doctor` does not stumble over a configuration that is wrong: that is its finding, and exit code 1."""
+        path = tmp_path / "gw.toml"
+        path.write_text(GOOD + "speed = 1")
+        told = CliRunner().invoke(app, ["doctor", "--json", "--config", str(path)])
+        assert told.exit_code == 1
+        [finding] = json.loads(told.output)["findings"]
+        assert finding["state"] == "problem"
+        assert "[uplink], speed" in finding["what"]
 
     def test_sample(self) -> None:
         """`config sample` prints the shipped file byte for byte."""
