@@ -5,7 +5,6 @@ Secrets are never in it: the broker's password comes from `password_file`, or fr
 """
 
 import os
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,9 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from qytet.errors import SettingsError
 from qytet.settings import LogSettings
 from qytet_edge.clock.config import ClockConfig
+from qytet_edge.hosts import is_here
 from qytet_edge.inbox import kinds
 from qytet_edge.inbox.kinds import Context, OutputConfig, Slug, SourceConfig
 from qytet_edge.rules.config import RuleConfig
+from qytet_edge.toml import from_toml
 
 __all__ = [
     "CREDENTIAL",
@@ -124,8 +125,7 @@ class UplinkSection(_Section):
             raise ValueError(f"url must be mqtts://host:port or mqtt://host:port, not {parts.scheme!r}")
         if parts.username or parts.password:
             raise ValueError("url must not hold user or password: use `user` and `password_file`")
-        local = parts.hostname in ("localhost", "::1") or parts.hostname.startswith("127.")
-        if parts.scheme == "mqtt" and not local and not self.plain_allowed:
+        if parts.scheme == "mqtt" and not is_here(parts.hostname) and not self.plain_allowed:
             raise ValueError("url is plain mqtt to another machine: use mqtts, or set plain_allowed = true")
         if bool(self.cert_file) != bool(self.key_file):
             raise ValueError("cert_file and key_file belong together")
@@ -239,8 +239,8 @@ def read_and_try(path: Path) -> Config:
 def load(text: str, path: Path) -> Config:
     """Check a configuration's text; `path` is where it lies, for messages and relative paths. Raises SettingsError."""
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        tables = from_toml(text)
+    except ValueError as error:
         raise SettingsError(f"{path} is not TOML.", why=str(error), do="Correct that line.") from error
     checked = _Checked(tables)
     config = checked.config(path)
@@ -375,6 +375,8 @@ def _line(place: str, model: type[BaseModel], item: Any) -> str:
     if item["type"] == "missing":
         return f"{where}: is missing ({_described(model, item['loc'])})"
     found = item.get("input")
+    if isinstance(found, str) and "@" in urlsplit(found).netloc:
+        found = None  # a password may stand before the @
     seen = f" (found {found!r})" if isinstance(found, str | int | float | bool) else ""
     said = str(item["msg"]).removeprefix("Value error, ")
     described = _described(model, item["loc"])

@@ -1,18 +1,39 @@
-"""Writes tables as TOML 1.0: what `tomllib` reads back is equal."""
+"""Reads TOML 1.0 that a stranger may have written, and writes tables so that what is read back is equal."""
 
 import json
+import math
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["to_toml"]
+__all__ = ["from_toml", "to_toml"]
+
+MOST_CHARACTERS = 1_000_000
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+
+def from_toml(text: str) -> dict[str, Any]:
+    """The tables of a text. Raises ValueError if it is no TOML, too long or too deep, or a number is inf or nan."""
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"it has {len(text):,} characters, and {MOST_CHARACTERS:,} may be read")
+    try:
+        return tomllib.loads(text, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("its tables and arrays are nested too deeply") from None
 
 
 def to_toml(tables: Mapping[str, Any]) -> str:
     """TOML of nested tables of plain values; None is left out, as TOML has none."""
     return "\n".join(_table(tables, ())).strip("\n") + "\n"
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number that could be meant here")
+    return number
 
 
 def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
@@ -47,7 +68,9 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML's one control character more
+        return json.dumps(value, ensure_ascii=False).replace(
+            "\x7f", "\\u007f"
+        )  # TOML's one control character more
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_value(item) for item in value) + "]"
     if isinstance(value, Mapping):

@@ -34,7 +34,7 @@ PAGE = """
 kind = "http"
 name = "page"
 url = "https://station.example/now"
-column = [{ column = "t", property = "air_temperature" }]
+column = [{ column = "t", key = "air_temperature" }]
 """
 RULE = """
 [[rule]]

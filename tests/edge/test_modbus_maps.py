@@ -35,6 +35,34 @@ def _value(registers: list[int], **more: Any) -> tuple[float | int | None, str]:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("title = ", "is no TOML"),
+        ("x = " + "[" * 5000, "nested too deeply"),
+        ("#" * 1_000_001, "characters"),
+        (
+            'title = "t"\n[[field]]\nproperty = "air_temperature"\nfunction = 4\naddress = 0\nscale = nan',
+            "nan is",
+        ),
+        (
+            'title = "t"\n'
+            + "".join(
+                f'[[field]]\nproperty = "air_temperature"\nchannel = "c{n}"\nfunction = 4\naddress = {n}\n'
+                for n in range(1001)
+            ),
+            "at most 1000",
+        ),
+    ],
+)
+def test_a_stranger_s_map_is_refused_in_words(tmp_path: Path, text: str, said: str) -> None:
+    """A map that is nonsense, endless or bottomless is an error with its name, at once, not a crash."""
+    (tmp_path / "m.toml").write_text(text)
+    with pytest.raises(InputError, match="register map") as raised:
+        load_map("m.toml", tmp_path)
+    assert said in str(raised.value)
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_each_byte_order_reads_the_same_number(order: Any) -> None:
     """229.5 as four makers send it is 229.5."""

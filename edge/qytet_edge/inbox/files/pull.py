@@ -17,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 
 from qytet.errors import InputError, QytetError, SettingsError
 from qytet_edge.findings import Finding, ok, problem, warning
+from qytet_edge.hosts import is_here
 from qytet_edge.inbox.files.answer import Kept, Page, Shape, read_page
 from qytet_edge.inbox.files.columns import Column, fixed_streams
 from qytet_edge.inbox.files.fetch import Answer, Request, fetch
@@ -74,9 +75,8 @@ class HttpConfig(SourceConfig):
 
     @model_validator(mode="after")
     def _whole(self) -> "HttpConfig":
-        host = urlsplit(self.url).hostname or ""
-        local = host in ("localhost", "::1") or host.startswith("127.")
-        if self.url.startswith("http:") and not local and not self.plain_allowed:
+        parts = urlsplit(self.url)
+        if parts.scheme == "http" and not is_here(parts.hostname) and not self.plain_allowed:
             raise ValueError("url is plain http to another machine: use https, or set plain_allowed = true")
         if self.deadline_s < 2 * self.interval_s + self.timeout_s:
             raise ValueError("deadline_s must be at least twice interval_s, and timeout_s")

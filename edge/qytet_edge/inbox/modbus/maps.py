@@ -16,7 +16,6 @@ A map file (those that are shipped stand in `maps/`):
 """
 
 import builtins
-import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,6 +26,7 @@ from qytet.errors import InputError, NotFoundError
 from qytet_contract.codes import ContractError
 from qytet_contract.records import check_key
 from qytet_edge.inbox.units import conversion
+from qytet_edge.toml import from_toml
 
 __all__ = ["Map", "MapField", "Order", "Type", "load_map", "shipped_maps"]
 
@@ -46,6 +46,7 @@ REGISTERS: dict[str, int] = {
 """How many registers a type fills."""
 _MOST_REGISTERS = 125  # Modbus Application Protocol V1.1b3, 6.3
 _ADDRESSES = 65536
+_MOST_FIELDS = 1000
 
 
 class MapField(BaseModel):
@@ -130,7 +131,9 @@ class Map(BaseModel):
         le=_MOST_REGISTERS,
         description="Unused registers that may be read along; 0 if they are refused.",
     )
-    field: Annotated[tuple[MapField, ...], Field(min_length=1)] = Field(description="What it keeps.")
+    field: Annotated[tuple[MapField, ...], Field(min_length=1, max_length=_MOST_FIELDS)] = Field(
+        description="What it keeps."
+    )
 
     @model_validator(mode="after")
     def _sensible(self) -> "Map":
@@ -174,9 +177,7 @@ def load_map(name: str, folder: Path) -> Map:
 
 def _parsed(text: str, name: str) -> Map:
     try:
-        return Map.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"The register map {name} is no TOML.", why=str(error)) from error
+        return Map.model_validate(from_toml(text))
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         place = ".".join(str(part + 1 if isinstance(part, int) else part) for part in wrong["loc"])
@@ -185,6 +186,8 @@ def _parsed(text: str, name: str) -> Map:
             why=str(wrong["msg"]).removeprefix("Value error, "),
             do="Fields are counted from 1.",
         ) from error
+    except ValueError as error:
+        raise InputError(f"The register map {name} is no TOML.", why=str(error)) from error
 
 
 def _check(key: str) -> None:

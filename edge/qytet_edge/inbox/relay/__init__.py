@@ -21,6 +21,7 @@ from pydantic import Field, field_validator
 from qytet.errors import QytetError, SettingsError
 from qytet_contract import notices, topics
 from qytet_edge.findings import Finding, ok, problem
+from qytet_edge.hosts import is_here
 from qytet_edge.inbox.kinds import Context, SourceConfig
 from qytet_edge.inbox.relay.local import LocalBroker, Message
 from qytet_edge.inbox.relay.reading import Heard, Word, understand
@@ -73,6 +74,8 @@ class Config(SourceConfig):
             raise ValueError("write it as mqtt://127.0.0.1:1883 or mqtts://host:8883")
         if parts.username or parts.password:
             raise ValueError("no user or password here: use `user` and `password_file`")
+        if parts.scheme == "mqtt" and not is_here(parts.hostname):
+            raise ValueError("url is plain mqtt to another machine: use mqtts")
         return url
 
 
