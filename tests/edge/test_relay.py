@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from qytet.embedded.ports import free_port
-from qytet_contract import notices, records, topics
+from qytet_contract import notices, records, strictjson, topics
+from qytet_edge.desk import Account, Desk
 from qytet_edge.inbox.kinds import Context
 from qytet_edge.inbox.relay import Config, Nodes, create, probe
+from qytet_edge.spool import Limits, Spool
 from tests.core.mqtt_client import Client
 from tests.edge.memory_sink import MemorySink
 from tests.servers.mosquitto import MosquittoServer
@@ -187,6 +189,48 @@ def test_only_named_nodes_are_relayed(broker: MosquittoServer, tmp_path: Path) -
         assert sink.relayed[0].device == NODE
         assert sink.notices == []
         assert ["durres-air-01" in what or GATEWAY in what for _, what in sink.troubles] == [True, True]
+
+    run(work)
+
+
+def test_a_monstrous_message_stops_nobody(broker: MosquittoServer, tmp_path: Path) -> None:
+    """Of a message longer than any that the city reads its beginning goes on, and the next record is kept."""
+
+    async def work() -> None:
+        nodes = create(config(broker), context(tmp_path))
+        async with running(nodes, MemorySink()):
+            pass  # the session stands from now on
+        with Client(broker, "simulator", "node") as node:
+            say(node, (topic("log"), b"x" * 1_500_000), (topic("obs"), obs(1)))
+        async with Spool(tmp_path / "spool.db", Limits(spare_bytes=0)) as kept:
+            task = asyncio.create_task(nodes.run(Desk(Account("street"), kept)))
+            came = asyncio.create_task(kept.fresh.wait())
+            await asyncio.wait({task, came}, timeout=15, return_when=asyncio.FIRST_COMPLETED)
+            assert came.done(), task
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            [(_number, notice)] = await kept.notices(9)
+            assert notice.payload == b"x" * (strictjson.MAX_BYTES + 1), (
+                "one more than the city's bound: it says why"
+            )
+
+    run(work)
+
+
+def test_what_was_not_kept_goes_on_when_it_comes_again(broker: MosquittoServer, tmp_path: Path) -> None:
+    """A message that cannot be read counts as passed on only when it is kept: a run that dies before loses nothing."""
+
+    async def work() -> None:
+        sink, nodes = MemorySink(), create(config(broker), context(tmp_path))
+        with Client(broker, "simulator", "node") as node:
+            sink.room.clear()
+            async with running(nodes, sink):
+                say(node, (topic("obs"), b"{broken"))
+                await sink.until(lambda: sink.waiting > 0)
+            assert not sink.notices
+            sink.room.set()
+            async with running(nodes, sink):
+                await sink.until(lambda: bool(sink.notices))
 
     run(work)
 

@@ -140,7 +140,11 @@ class Nodes:
         if not messages:
             return
         heard = [found for message in messages if (found := self._hear(message, sink)) is not None]
-        await _keep(heard, sink)
+        try:
+            await _keep(heard, sink)
+        except BaseException:
+            self._passed.clear()  # nobody knows what of it was kept: better twice than not at all
+            raise
         broker.ack(messages)
         await self._answer(broker, [word for one in heard for word in one.words])
 

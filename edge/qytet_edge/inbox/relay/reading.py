@@ -76,6 +76,11 @@ _birth = msgspec.json.Decoder(_Birth)
 
 def understand(device: str, kind: str, ident: str, payload: bytes) -> Heard:
     """Take one message apart; never raises for what a node may have written."""
+    name, retain = f"{kind}/{ident}" if ident else kind, kind in _RETAINED
+    if len(payload) > strictjson.MAX_BYTES:
+        # Of all of it the spool would be full and a broker might end the line; so much tells the city what it was.
+        beginning = Notice(device, name, payload[: strictjson.MAX_BYTES + 1], retain)
+        return Heard(notices=(beginning,), why=f"{kind} is longer than all may be: {len(payload)} bytes")
     try:
         if kind == topics.OBS:
             return _understand_obs(device, payload)
@@ -86,12 +91,10 @@ def understand(device: str, kind: str, ident: str, payload: bytes) -> Heard:
         return Heard(notices=(Notice(device, kind, payload),), why=why[:200])
     if kind == topics.BIRTH:
         return _understand_birth(device, payload)
-    name = f"{kind}/{ident}" if ident else kind
-    return Heard(notices=(Notice(device, name, payload, retain=kind in _RETAINED),))
+    return Heard(notices=(Notice(device, name, payload, retain),))
 
 
 def _understand_obs(device: str, payload: bytes) -> Heard:
-    _check_size(payload)
     found = _obs.decode(payload)
     values = _values.decode(found.m)
     if payload.count(b'":') != len(_Obs.__struct_fields__) + len(values):
@@ -103,7 +106,6 @@ def _understand_obs(device: str, payload: bytes) -> Heard:
 
 
 def _understand_hist(device: str, payload: bytes) -> Heard:
-    _check_size(payload)
     found = _hist.decode(payload)
     _check_version(found.v)
     records.check_boot(found.boot)
@@ -189,11 +191,6 @@ def _understand_birth(device: str, payload: bytes) -> Heard:
         return Heard(notices=(Notice(device, topics.BIRTH, payload, retain=True),), words=(word,))
     humble = Notice(device, topics.BIRTH, msgspec.json.encode({**value, "lo": 1}), retain=True)
     return Heard(notices=(humble,), words=(word,))
-
-
-def _check_size(payload: bytes) -> None:
-    if len(payload) > strictjson.MAX_BYTES:
-        raise ContractError(codes.TOO_LARGE, f"{len(payload)} bytes")
 
 
 def _check_version(raw: msgspec.Raw) -> None:
