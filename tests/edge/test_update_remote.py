@@ -3,7 +3,11 @@
 import asyncio
 import contextlib
 import hashlib
+import http.client
+import io
 import threading
+import time
+import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +17,7 @@ import pytest
 
 from qytet.errors import InputError
 from qytet_edge.update import apply, trial
-from qytet_edge.update.fetch import check_url, fetch
+from qytet_edge.update.fetch import _Redirects, check_url, fetch
 from qytet_edge.update.remote import ATTEMPTS, Updates
 from tests.edge.update_site import Site, build
 
@@ -28,6 +32,7 @@ class Shop:
         self.cuts: list[int] = []
         self.asked: list[str] = []
         self.status = 200
+        self.drips = False
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -42,6 +47,12 @@ class Shop:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                if shop.drips:
+                    with contextlib.suppress(OSError):  # nobody listens any more
+                        for byte in range(400):
+                            self.wfile.write(body[byte : byte + 1])
+                            time.sleep(0.005)
+                    return
                 self.wfile.write(body[: shop.cuts.pop(0)] if shop.cuts else body)
 
             def log_message(self, *_: object) -> None:
@@ -338,6 +349,34 @@ def test_an_ending_gateway_waits_for_no_download(site: Site, shop: Shop) -> None
     stop.set()
     with pytest.raises(OSError, match="ending"):
         fetch(shop.url, shop.sha256, site.root / "x.tar", stop)
+
+
+def test_a_download_leaves_the_spool_its_room(site: Site, shop: Shop) -> None:
+    """Where the disk is short, nothing that was fetched stays on it, and the city hears why."""
+    with pytest.raises(InputError, match="no room"):
+        fetch(shop.url, shop.sha256, site.root / "x.tar", threading.Event(), spare=1 << 60)
+    assert not list(site.root.glob("x.tar*"))
+
+
+def test_a_server_that_drips_is_left(site: Site, shop: Shop) -> None:
+    """A server that sends a byte now and then holds no update up for ever; what came is kept for the next attempt."""
+    shop.drips = True
+    with pytest.raises(OSError, match="too slow"):
+        fetch(shop.url, shop.sha256, site.root / "x.tar", threading.Event(), longest_s=0.1)
+    assert (site.root / "x.tar.part").stat().st_size > 0
+    shop.drips = False
+    fetch(shop.url, shop.sha256, site.root / "x.tar", threading.Event())
+    assert len(shop.asked) == 2
+    assert shop.asked[1]
+
+
+def test_no_server_sends_us_to_our_own_machine() -> None:
+    """A redirection from https to plain http of this machine, where other services listen, is not followed."""
+    handler, request = _Redirects(), urllib.request.Request("https://example.org/x")
+    headers = http.client.HTTPMessage()
+    with pytest.raises(InputError, match="https only"):
+        handler.redirect_request(request, io.BytesIO(), 302, "", headers, "http://127.0.0.1:8080/admin")
+    assert handler.redirect_request(request, io.BytesIO(), 302, "", headers, "https://cdn.example.org/x")
 
 
 def test_only_https_leaves_the_machine() -> None:

@@ -2,10 +2,13 @@
 
 import hashlib
 import http.client
+import shutil
 import ssl
 import threading
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -15,6 +18,9 @@ from qytet.errors import InputError
 __all__ = ["MOST", "check_url", "fetch"]
 
 MOST = 300_000_000  # bytes of a bundle
+SPARE = 30_000_000  # bytes that stay free for the spool
+LONGEST_S = 3600.0
+"""What one attempt may take, however busily the server drips; the next one goes on where it ended."""
 _CHUNK = 1 << 16
 _SILENCE_S = 60.0
 _PARTIAL = http.HTTPStatus.PARTIAL_CONTENT
@@ -32,7 +38,7 @@ def check_url(url: str) -> None:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows to https only."""
+    """Follows to https only: no server may send us to what listens on this machine."""
 
     def redirect_request(
         self,
@@ -44,13 +50,27 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         check_url(newurl)
+        if urlsplit(newurl).scheme != "https" == urlsplit(req.full_url).scheme:
+            raise InputError(
+                "A bundle is fetched by https only.", why="The server points to another address."
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def fetch(url: str, sha256: str, to: Path, stop: threading.Event, *, most: int = MOST) -> None:
+def fetch(
+    url: str,
+    sha256: str,
+    to: Path,
+    stop: threading.Event,
+    *,
+    most: int = MOST,
+    spare: int = SPARE,
+    longest_s: float = LONGEST_S,
+) -> None:
     """Write what is at `url` to `to`; goes on where an earlier attempt broke off. Blocking: call it in a thread.
 
-    Raises InputError if it is too big or not what was wanted, OSError if the line or the disk fails, or after `stop`.
+    Raises InputError if it is too big for us or for the disk (of which `spare` bytes stay free), or not what was
+    wanted; OSError if the line or the disk fails, or after `stop` or `longest_s`.
     """
     check_url(url)
     part = to.with_name(to.name + ".part")
@@ -62,7 +82,10 @@ def fetch(url: str, sha256: str, to: Path, stop: threading.Event, *, most: int =
     try:
         with opener.open(request, timeout=_SILENCE_S) as answer:
             goes_on = have > 0 and answer.status == _PARTIAL
-            _take(answer, part, have if goes_on else 0, most, stop)
+            with part.open("ab" if goes_on else "wb") as file:
+                for chunk in _chunks(answer, stop, time.monotonic() + longest_s):
+                    _check_room(file.tell() + len(chunk), part, most, spare)
+                    file.write(chunk)
     except urllib.error.HTTPError as error:
         error.close()
         part.unlink(missing_ok=True)
@@ -79,14 +102,22 @@ def fetch(url: str, sha256: str, to: Path, stop: threading.Event, *, most: int =
     part.replace(to)
 
 
-def _take(answer: http.client.HTTPResponse, part: Path, have: int, most: int, stop: threading.Event) -> None:
-    with part.open("ab" if have else "wb") as file:
-        while chunk := answer.read(_CHUNK):
-            if stop.is_set():
-                raise OSError("the gateway is ending")
-            have += len(chunk)
-            if have > most:
-                raise InputError(f"The bundle is bigger than {most:,} bytes.")
-            file.write(chunk)
-    if answer.length:  # read() of a number of bytes does not raise for a short body
+def _chunks(answer: http.client.HTTPResponse, stop: threading.Event, until: float) -> Iterator[bytes]:
+    """What comes, as it comes. Raises OSError if it ends too early, takes too long, or is to end."""
+    while chunk := answer.read1(_CHUNK):
+        if stop.is_set():
+            raise OSError("the gateway is ending")
+        if time.monotonic() > until:
+            raise OSError("the server is too slow")
+        yield chunk
+    if answer.length:
         raise OSError(f"the line broke {answer.length:,} bytes before the end")
+
+
+def _check_room(size: int, part: Path, most: int, spare: int) -> None:
+    if size > most:
+        raise InputError(f"The bundle is bigger than {most:,} bytes.")
+    free = shutil.disk_usage(part.parent).free
+    if free < spare:
+        part.unlink()  # the spool needs the room more
+        raise InputError("The disk has no room for the bundle.", why=f"{free:,} bytes are free.")
