@@ -17,6 +17,7 @@ class FakeHost(Host):
 
     linux: str = "linux-1"
     up: int = 10_000
+    free: int = 1 << 40
     names: count = field(default_factory=lambda: count(1))
 
     def linux_boot(self) -> str:
@@ -24,6 +25,9 @@ class FakeHost(Host):
 
     def up_ms(self) -> int:
         return self.up
+
+    def free_bytes(self, folder: Path) -> int:  # noqa: ARG002
+        return self.free
 
     def new_boot(self) -> str:
         return f"{next(self.names):08x}"

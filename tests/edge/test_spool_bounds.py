@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from qytet_edge.records import Notice, Record
 from qytet_edge.spool import Limits, Spool
 from tests.edge.spool_support import ROOMY, FakeHost, numbers, readings, relayed, spool
@@ -77,12 +79,13 @@ def test_devices_lose_alike(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_age_drops_only_what_is_older(tmp_path: Path) -> None:
+@pytest.mark.parametrize("roll_rows", [4096, 1])
+def test_age_drops_only_what_is_older(tmp_path: Path, roll_rows: int) -> None:
     """Records go after so many seconds of running; a machine that was off, or a jumping clock, ages nothing."""
 
     async def run() -> None:
         host = FakeHost()
-        limits = replace(ROOMY, age_s=3600)
+        limits = replace(ROOMY, age_s=3600, roll_rows=roll_rows)
         async with spool(tmp_path, limits, host) as kept:
             boot = kept.boot
             await kept.put(readings(5))

@@ -6,11 +6,14 @@
         records = await spool.read(held.device, held.boot, held.mark, 500, 64_000)
         await spool.mark(held.device, held.boot, records[-1].seq)           # stored by the city: let go
 
-    model     bounds, state and what is held            change     one transaction in the making
-    fresh     the ring for live sending                 bounds     drop-oldest, and the sorting of the intake
-    accept    what may come in, and how it is dated     salvage    what a corrupt file still gives
-    spool     the async face                            writer     the thread, group commit, a disk that is full
-    store     the file and what memory knows of it      queries    the SQL
+    spool     the async face                            store      the file and what memory knows of it
+    model     limits, state and what is held            change     one transaction in the making
+    accept    what may come in, and how it is dated     boots      one numbering: marks, `lo`, what is held of it
+    fresh     the ring for live sending                 rows       a record as a row, with a checksum
+    host      the machine's boots, uptime and disk      queries    the SQL
+    desk      what waits for the thread, and answers    bounds     sorting the intake, dropping the oldest
+    writer    the thread: group commit, full disks      salvage    setting a corrupt file aside
+    faults    what an error of SQLite means             recover    what a corrupt file still gives
 
 **Two levels.** A record first lands in `intake`, in the order of arrival: a commit touches few pages however many
 devices speak. `intake` is mirrored in memory; once it has some thousands of records, those that the city has not

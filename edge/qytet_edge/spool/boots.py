@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from qytet_edge.records import Record
+from qytet_edge.spool import rows
 from qytet_edge.spool.model import Held
 
 __all__ = ["Boot", "Kept", "Key"]
@@ -37,6 +38,10 @@ class Boot:
     head_s: int = 0
     dead: bool = False
     intake: dict[int, Kept] = field(default_factory=dict)
+    seed: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.seed = rows.seed(self.device, self.boot)
 
     @property
     def key(self) -> Key:
@@ -65,10 +70,14 @@ class Boot:
         seconds = [kept_s for kept_s, _record in islice(self.intake.values(), 1)]
         return min([*seconds, self.head_s] if self.low else seconds, default=None)
 
-    def row(self) -> tuple[int, str, str, int, int, int, int, int, int]:
-        """As the table `boot` has it; what follows `next_seq` is what its records do not tell."""
-        numbers = (self.next_seq, self.mark, self.lo, self.dropped, self.settled)
-        return (self.id, self.device, self.boot, int(self.own), *numbers)
+    def told(self) -> tuple[int, int, int, int]:
+        """What must be written down because the records do not tell it."""
+        return self.mark, self.lo, self.dropped, self.settled
+
+    def row(self) -> tuple[int | str, ...]:
+        """As the table `boot` has it."""
+        row = (self.id, self.device, self.boot, int(self.own), self.next_seq, *self.told())
+        return (*row, rows.checksum(*row))
 
     def copy(self) -> "Boot":
         """A copy that a transaction may change; it shares the intake, which only a commit changes."""

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qytet_contract.codes import TIME_QUALITIES
 from qytet_contract.records import MAX_SEQ
 from qytet_contract.topics import OBS
 from qytet_edge.records import Checkpoint, Notice, Record, Relayed
-from qytet_edge.spool import queries
+from qytet_edge.spool import queries, rows
 from qytet_edge.spool.accept import Dated, obs_payload
 from qytet_edge.spool.boots import Boot, Key
 
@@ -19,8 +18,6 @@ __all__ = ["Change"]
 SWEEP = 20_000
 """Rows deleted at once: a mark after days of outage must not hold up the puts for seconds."""
 
-_Row = tuple[int, int, int | None, int, int, int, bytes]
-
 
 class Change:
     """Lives between BEGIN and COMMIT of `Store.apply`. Its methods are the stages that users put together."""
@@ -31,7 +28,7 @@ class Change:
         self._store = store
         self._sql = store.sql
         self._now_s = store.run_s()
-        self._rows: list[_Row] = []
+        self._rows: list[tuple[Any, ...]] = []
         self._kept: list[tuple[Boot, Record]] = []
         self._new: dict[tuple[int, int], Record] = {}
         self._meta: dict[str, Any] = {}
@@ -46,7 +43,7 @@ class Change:
         """Number our own readings and keep them, and how far their source has come."""
         records = [self._number(reading) for reading in dated]
         if checkpoint is not None:
-            self._sql.execute(queries.SAVE_CHECKPOINT, checkpoint)
+            self._sql.execute(queries.SAVE_CHECKPOINT, (*checkpoint, rows.checksum(*checkpoint)))
         return records
 
     def _number(self, reading: Dated) -> Record:
@@ -93,15 +90,7 @@ class Change:
 
     def _keep(self, boot: Boot, record: Record) -> None:
         boot.next_seq = max(boot.next_seq, record.seq + 1)
-        row = (
-            boot.id,
-            record.seq,
-            record.t_ms,
-            record.up_ms,
-            TIME_QUALITIES[record.tq],
-            self._now_s,
-            record.m,
-        )
+        row = (boot.id, *rows.pack(record, self._now_s, boot.seed))
         self._rows.append(row)
         self._kept.append((boot, record))
         self._new[boot.id, record.seq] = record
@@ -144,7 +133,7 @@ class Change:
             gone = self._sql.execute(queries.REPLACE_RETAINED, (notice.device, notice.kind)).rowcount
             self._notice_count -= gone
         row = (self._next_notice, notice.device, notice.kind, notice.payload, int(notice.retain))
-        self._sql.execute(queries.SAVE_NOTICE, row)
+        self._sql.execute(queries.SAVE_NOTICE, (*row, rows.checksum(*row)))
         self._next_notice += 1
         self._notice_count += 1
         if self._notice_count > self._store.limits.notices:
@@ -226,7 +215,7 @@ class Change:
     def _must_save(self, boot: Boot) -> bool:
         """Given numbers follow from the records in the intake: a put alone need not write the boot's page."""
         known = self._store.boots.get(boot.key)
-        return known is None or self._settled or known.row()[5:] != boot.row()[5:]
+        return known is None or known.told() != boot.told()
 
     def adopt(self) -> None:
         """It is committed: memory follows."""

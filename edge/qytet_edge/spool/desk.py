@@ -1,7 +1,6 @@
 """Between the event loop and the writer's thread: what waits to be written or answered, and the answers back."""
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -126,7 +125,7 @@ class Desk:
             try:
                 self._answers.append((question.future, question.look(store), None))
             except Exception as error:
-                if isinstance(error, sqlite3.Error) and classify(error) is not Fault.BUG:
+                if classify(error) is not Fault.BUG:
                     raise
                 self._answers.append((question.future, None, error))
             with self._news:

@@ -3,7 +3,10 @@
 import sqlite3
 from enum import Enum
 
-__all__ = ["Fault", "classify"]
+__all__ = ["UNREADABLE", "Fault", "classify"]
+
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What reading a damaged file may raise."""
 
 
 class Fault(Enum):
@@ -34,8 +37,12 @@ _CODES = {
 }
 
 
-def classify(error: sqlite3.Error) -> Fault:
+def classify(error: BaseException) -> Fault:
     """The fault behind an error, by SQLite's primary result code (the low eight bits)."""
+    if isinstance(error, UnicodeDecodeError):
+        return Fault.CORRUPT  # also SQLite's messages name what they found in a damaged schema
+    if isinstance(error, OSError):
+        return Fault.FULL
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None:
         return _CODES.get(code & 0xFF, Fault.BUG)

@@ -1,5 +1,6 @@
 """The machine's own life: which boot of Linux this is, and how long it has lasted."""
 
+import os
 import secrets
 import time
 from pathlib import Path
@@ -32,6 +33,11 @@ class Host:
     def now_ms(self) -> int:
         """The clock on the wall, right or wrong."""
         return time.time_ns() // 1_000_000
+
+    def free_bytes(self, folder: Path) -> int:
+        """Room on a folder's disk."""
+        disk = os.statvfs(folder)
+        return disk.f_bavail * disk.f_frsize
 
     def written_bytes(self) -> int | None:
         """Bytes that this process has caused to be sent to disks, if the kernel counts them."""

@@ -34,19 +34,20 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE boot (
     id INTEGER PRIMARY KEY, device TEXT NOT NULL, boot TEXT NOT NULL, own INTEGER NOT NULL,
     next_seq INTEGER NOT NULL, mark INTEGER NOT NULL, lo INTEGER NOT NULL, dropped INTEGER NOT NULL,
-    settled INTEGER NOT NULL, UNIQUE (device, boot)
+    settled INTEGER NOT NULL, sum INTEGER NOT NULL, UNIQUE (device, boot)
 );
 CREATE TABLE intake (
     id INTEGER PRIMARY KEY, boot_id INTEGER NOT NULL, seq INTEGER NOT NULL, t INTEGER, up INTEGER NOT NULL,
-    tq INTEGER NOT NULL, kept_s INTEGER NOT NULL, m BLOB NOT NULL
+    tq INTEGER NOT NULL, kept_s INTEGER NOT NULL, m BLOB NOT NULL, sum INTEGER NOT NULL
 );
 CREATE TABLE record (
     boot_id INTEGER NOT NULL, seq INTEGER NOT NULL, t INTEGER, up INTEGER NOT NULL,
-    tq INTEGER NOT NULL, kept_s INTEGER NOT NULL, m BLOB NOT NULL, PRIMARY KEY (boot_id, seq)
+    tq INTEGER NOT NULL, kept_s INTEGER NOT NULL, m BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (boot_id, seq)
 ) WITHOUT ROWID;
-CREATE TABLE checkpoint (source TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE checkpoint (source TEXT PRIMARY KEY, state BLOB NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE notice (
-    id INTEGER PRIMARY KEY, device TEXT NOT NULL, kind TEXT NOT NULL, payload BLOB NOT NULL, retain INTEGER NOT NULL
+    id INTEGER PRIMARY KEY, device TEXT NOT NULL, kind TEXT NOT NULL, payload BLOB NOT NULL, retain INTEGER NOT NULL,
+    sum INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX retained ON notice (device, kind) WHERE retain;
 PRAGMA application_id = 0x71797465;
@@ -64,24 +65,26 @@ FREE_PAGES = "PRAGMA freelist_count"
 META = "SELECT key, value FROM meta"
 SAVE_META = "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2"
 
-BOOTS = "SELECT id, device, boot, own, next_seq, mark, lo, dropped, settled FROM boot ORDER BY id"
+BOOTS = "SELECT id, device, boot, own, next_seq, mark, lo, dropped, settled, sum FROM boot ORDER BY id"
 SAVE_BOOT = """
-INSERT INTO boot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-ON CONFLICT (id) DO UPDATE SET next_seq = ?5, mark = ?6, lo = ?7, dropped = ?8, settled = ?9
+INSERT INTO boot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+ON CONFLICT (id) DO UPDATE SET next_seq = ?5, mark = ?6, lo = ?7, dropped = ?8, settled = ?9, sum = ?10
 """
 FORGET_BOOT = "DELETE FROM boot WHERE id = ?1"
 
-INTAKE = "SELECT boot_id, seq, t, up, tq, kept_s, m FROM intake ORDER BY id"
-KEEP = "INSERT INTO intake (boot_id, seq, t, up, tq, kept_s, m) VALUES (?, ?, ?, ?, ?, ?, ?)"
+INTAKE = "SELECT boot_id, seq, t, up, tq, kept_s, m, sum FROM intake ORDER BY id"
+KEEP = "INSERT INTO intake (boot_id, seq, t, up, tq, kept_s, m, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 CLEAR_INTAKE = "DELETE FROM intake"
 SETTLE = """
 INSERT OR IGNORE INTO record
-SELECT i.boot_id, i.seq, i.t, i.up, i.tq, i.kept_s, i.m FROM intake i JOIN boot b ON b.id = i.boot_id
+SELECT i.boot_id, i.seq, i.t, i.up, i.tq, i.kept_s, i.m, i.sum FROM intake i JOIN boot b ON b.id = i.boot_id
 WHERE i.seq > b.mark ORDER BY i.boot_id, i.seq
 """
 
-READ = "SELECT seq, t, up, tq, kept_s, m FROM record WHERE boot_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
-ONE = "SELECT t, up, tq, m FROM record WHERE boot_id = ?1 AND seq = ?2"
+READ = (
+    "SELECT seq, t, up, tq, kept_s, m, sum FROM record WHERE boot_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
+)
+ONE = "SELECT seq, t, up, tq, kept_s, m, sum FROM record WHERE boot_id = ?1 AND seq = ?2"
 LOWEST = "SELECT seq, kept_s FROM record WHERE boot_id = ?1 AND seq > ?2 ORDER BY seq LIMIT 1"
 # Two seeks: min() and max() in one SELECT would read all rows of the boot.
 SPAN = """
@@ -97,26 +100,25 @@ EXPIRED = """
 SELECT max(seq) FROM (SELECT seq, kept_s FROM record WHERE boot_id = ?1 ORDER BY seq LIMIT ?2) WHERE kept_s < ?3
 """
 
-CHECKPOINT = "SELECT state FROM checkpoint WHERE source = ?1"
-CHECKPOINTS = "SELECT source, state FROM checkpoint"
-SAVE_CHECKPOINT = "INSERT INTO checkpoint VALUES (?1, ?2) ON CONFLICT (source) DO UPDATE SET state = ?2"
+CHECKPOINT = "SELECT source, state, sum FROM checkpoint WHERE source = ?1"
+CHECKPOINTS = "SELECT source, state, sum FROM checkpoint"
+SAVE_CHECKPOINT = """
+INSERT INTO checkpoint VALUES (?1, ?2, ?3) ON CONFLICT (source) DO UPDATE SET state = ?2, sum = ?3
+"""
 
-NOTICES = "SELECT id, device, kind, payload, retain FROM notice WHERE id > ?1 ORDER BY id LIMIT ?2"
+NOTICES = "SELECT id, device, kind, payload, retain, sum FROM notice WHERE id > ?1 ORDER BY id LIMIT ?2"
 COUNT_NOTICES = "SELECT count(*), max(id) FROM notice"
 REPLACE_RETAINED = "DELETE FROM notice WHERE device = ?1 AND kind = ?2 AND retain"
-SAVE_NOTICE = "INSERT INTO notice VALUES (?1, ?2, ?3, ?4, ?5)"
+SAVE_NOTICE = "INSERT INTO notice VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
 NOTICED = "DELETE FROM notice WHERE id = ?1"
 DROP_NOTICES = "DELETE FROM notice WHERE id IN (SELECT id FROM notice WHERE NOT retain ORDER BY id LIMIT ?1)"
 
 DESCEND = """
-SELECT seq, t, up, tq, kept_s, m FROM record WHERE boot_id = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq DESC
+SELECT seq, t, up, tq, kept_s, m, sum FROM record WHERE boot_id = ?1 AND seq > ?2 AND seq <= ?3
+ORDER BY seq DESC LIMIT 1
 """
-ALL_NOTICES = "SELECT id, device, kind, payload, retain FROM notice ORDER BY id"
-RESTORE_BOOT = "INSERT INTO boot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0) ON CONFLICT DO NOTHING"
-RESTORE_CHECKPOINT = "INSERT INTO checkpoint VALUES (?1, ?2) ON CONFLICT DO NOTHING"
-RESTORE_NOTICE = "INSERT INTO notice VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING"
-RESTORE = "INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING"
-RECOUNT = """
-UPDATE boot SET settled = (SELECT count(*) FROM record WHERE boot_id = boot.id),
-    next_seq = max(next_seq, mark + 1, coalesce((SELECT max(seq) + 1 FROM record WHERE boot_id = boot.id), 1))
-"""
+ALL_NOTICES = "SELECT id, device, kind, payload, retain, sum FROM notice ORDER BY id"
+RESTORE_CHECKPOINT = "INSERT OR IGNORE INTO checkpoint VALUES (?1, ?2, ?3)"
+RESTORE_NOTICE = "INSERT OR IGNORE INTO notice VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+RESTORE = "INSERT OR IGNORE INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+RECOUNT = "SELECT count(*), max(seq) FROM record WHERE boot_id = ?1"

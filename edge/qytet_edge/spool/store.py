@@ -3,23 +3,27 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from heapq import merge
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from qytet_contract.codes import TIME_QUALITIES
 from qytet_edge.records import Notice, Record
 from qytet_edge.spool import queries
 from qytet_edge.spool.boots import Boot, Key
 from qytet_edge.spool.change import Change
 from qytet_edge.spool.host import Host
 from qytet_edge.spool.model import Held, Limits
+from qytet_edge.spool.rows import damaged, is_whole, unpack
 
 __all__ = ["Store"]
 
-QUALITIES = {number: name for name, number in TIME_QUALITIES.items()}
 _ROW_BYTES = 40
 """What a row of a `hist` needs besides its values: numbers, time, quality, punctuation, at most about so much."""
+_NUMBERS = ("run_s", "clean", "dropped", "let_go", "notices_dropped")
+_BY_SEQ = attrgetter("seq")
 _STEPS = 100_000
 """SQLite's virtual machine looks at the clock after so many steps."""
 
@@ -68,8 +72,10 @@ class Store:
             self.sql.executescript(queries.SCHEMA)
         made_by = self.sql.execute(queries.MADE_BY).fetchone()
         if made_by != (queries.APPLICATION, queries.VERSION):
-            raise _damaged(f"it is no spool of this version: {made_by}")
+            raise damaged(f"it is no spool of this version: {made_by}")
         self.meta = dict(self.sql.execute(queries.META).fetchall())
+        if not all(isinstance(self.meta.get(name, 0), int) for name in _NUMBERS):
+            raise damaged("a total is no number")
 
     def _check(self) -> None:
         """After an unclean end: is the file's structure whole? Gives up looking after `check_s`."""
@@ -84,26 +90,29 @@ class Store:
         finally:
             self.sql.set_progress_handler(None, 0)
         if verdict != "ok":
-            raise _damaged(str(verdict))
+            raise damaged(str(verdict))
 
     def _load(self) -> None:
         for row in self.sql.execute(queries.BOOTS):
-            number, device, name, own, next_seq, mark, lo, dropped, settled = row
-            boot = Boot(number, device, name, bool(own), next_seq, mark, lo, dropped, settled)
+            if not is_whole(row):
+                raise damaged(f"what is known of boot {row[0]} has changed since it was written")
+            number, device, name, own, *numbers, _sum = row
+            boot = Boot(number, device, name, bool(own), *numbers)
             self.boots[boot.key] = self.by_id[number] = boot
         for boot in self.boots.values():
             if boot.settled:
                 self.look(boot)
         self.dead = {boot.key for boot in self.boots.values() if boot.dead}
-        for boot_id, seq, t, up, tq, kept_s, m in self.sql.execute(queries.INTAKE):
+        for boot_id, *row in self.sql.execute(queries.INTAKE):
             self.intake_rows += 1
-            self.intake_bytes += len(m)
             found = self.by_id.get(boot_id)
             if found is None:
-                raise _damaged(f"a record of an unknown numbering {boot_id}")
-            found.next_seq = max(found.next_seq, seq + 1)
-            if seq > found.mark:
-                found.intake[seq] = (kept_s, _record(found, (seq, t, up, tq, kept_s, m)))
+                raise damaged(f"a record of an unknown numbering {boot_id}")
+            record = unpack(found.device, found.boot, tuple(row), found.seed)
+            self.intake_bytes += len(record.m)
+            found.next_seq = max(found.next_seq, record.seq + 1)
+            if record.seq > found.mark:
+                found.intake[record.seq] = (row[4], record)
         self.next_boot_id = max(self.by_id, default=0) + 1
         self.notice_count, newest = self.sql.execute(queries.COUNT_NOTICES).fetchone()
         self.next_notice = (newest or 0) + 1
@@ -206,20 +215,21 @@ class Store:
 
     def _ascending(self, boot: Boot, after: int, limit: int) -> Iterator[Record]:
         """At most `limit` records above `after` from both levels, merged by number."""
-        young = sorted(seq for seq in boot.intake if seq > after)[:limit]
+        young = [boot.intake[seq][1] for seq in sorted(seq for seq in boot.intake if seq > after)[:limit]]
         if boot.high <= after:
-            yield from (boot.intake[seq][1] for seq in young)
-            return
-        count = at = 0
-        for row in self.sql.execute(queries.READ, (boot.id, after, limit)):
-            while at < len(young) and young[at] < row[0]:
-                yield boot.intake[young[at]][1]
-                at, count = at + 1, count + 1
-            if count >= limit:
-                return
-            yield _record(boot, row)
-            count += 1
-        yield from (boot.intake[seq][1] for seq in young[at : at + limit - count])
+            return iter(young)
+        settled = self._settled(boot, after, limit)
+        return islice(merge(young, settled, key=_BY_SEQ), limit) if young else settled
+
+    def _settled(self, boot: Boot, last: int, limit: int) -> Iterator[Record]:
+        for row in self.sql.execute(queries.READ, (boot.id, last, limit)):
+            record = unpack(boot.device, boot.boot, row, boot.seed)
+            if (
+                not last < record.seq <= boot.high
+            ):  # SQLite's own check does not look at the order of these rows
+                raise damaged(f"record {row[0]} of {boot.device} {boot.boot} is out of place")
+            last = record.seq
+            yield record
 
     def find(self, boot: Boot, seq: int) -> Record | None:
         """One record above the mark, if it is kept."""
@@ -229,7 +239,7 @@ class Store:
         if not boot.low <= seq <= boot.high:
             return None
         row = self.sql.execute(queries.ONE, (boot.id, seq)).fetchone()
-        return None if row is None else _record(boot, (seq, row[0], row[1], row[2], 0, row[3]))
+        return None if row is None else unpack(boot.device, boot.boot, row, boot.seed)
 
     def held(self) -> list[Held]:
         """See `Spool.held`."""
@@ -243,15 +253,21 @@ class Store:
     def checkpoint(self, source: str) -> bytes | None:
         """See `Spool.checkpoint`."""
         row = self.sql.execute(queries.CHECKPOINT, (source,)).fetchone()
-        return None if row is None else bytes(row[0])
+        if row is None:
+            return None
+        if not is_whole(row):
+            raise damaged(f"the checkpoint of {source} has changed since it was written")
+        return bytes(row[1])
 
     def notices(self, limit: int, after: int) -> list[tuple[int, Notice]]:
         """See `Spool.notices`."""
-        rows = self.sql.execute(queries.NOTICES, (after, limit))
-        return [
-            (number, Notice(device, kind, bytes(payload), bool(retain)))
-            for number, device, kind, payload, retain in rows
-        ]
+        found: list[tuple[int, Notice]] = []
+        for row in self.sql.execute(queries.NOTICES, (after, limit)):
+            if not is_whole(row):
+                raise damaged(f"notice {row[0]} has changed since it was written")
+            number, device, kind, payload, retain, _sum = row
+            found.append((number, Notice(device, kind, payload, bool(retain))))
+        return found
 
     def close(self, *, clean: bool = True) -> None:
         """Close the file; `clean` says so in it, so that the next start need not check it."""
@@ -266,18 +282,3 @@ class Store:
     def _one(self, query: str) -> Any:
         row = self.sql.execute(query).fetchone()
         return None if row is None else row[0]
-
-
-def _record(boot: Boot, row: tuple[int, int | None, int, int, int, bytes]) -> Record:
-    seq, t, up, tq, _kept_s, m = row
-    if tq not in QUALITIES or not isinstance(m, bytes):
-        raise _damaged(f"record {seq} of {boot.device} {boot.boot} is none")
-    return Record(boot.device, boot.boot, seq, t, up, QUALITIES[tq], m)
-
-
-def _damaged(why: str) -> sqlite3.DatabaseError:
-    """The error that SQLite itself would raise of a file that cannot be trusted."""
-    error = sqlite3.DatabaseError(why)
-    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    error.sqlite_errorname = "SQLITE_CORRUPT"
-    return error

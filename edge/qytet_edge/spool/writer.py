@@ -1,7 +1,6 @@
 """The thread that owns the file: group commit, reads in between, and what to do when the disk is full or broken."""
 
 import asyncio
-import os
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -149,7 +148,7 @@ class Writer:
             self.desk.deliver()
             self._more = bounds.tend(store)
             self._well()
-        except (sqlite3.Error, OSError, _NoRoomError) as error:
+        except Exception as error:  # noqa: BLE001  # what the world cannot have caused is raised again
             self._fault(error)
         finally:
             self.desk.deliver()
@@ -176,8 +175,7 @@ class Writer:
 
     def _no_room(self, store: Store) -> str | None:
         """Why nothing may come in now, if so."""
-        disk = os.statvfs(self.path.parent)
-        free = disk.f_bavail * disk.f_frsize
+        free = self.host.free_bytes(self.path.parent)
         if free < self.limits.spare_bytes:
             return f"{free} bytes are free on the disk; {self.limits.spare_bytes} are kept in reserve"
         if bounds.crowded(store):
@@ -191,7 +189,7 @@ class Writer:
         try:
             results = store.apply([job.stage for job in jobs])
         except Exception as error:
-            if isinstance(error, sqlite3.Error) and classify(error) is not Fault.BUG:
+            if classify(error) is not Fault.BUG:
                 if store.attempt is not None:
                     self._doubt = jobs, store.attempt
                 raise
@@ -222,9 +220,9 @@ class Writer:
 
     def _fault(self, error: Exception) -> None:
         """Decide what an error means, and when to try again."""
-        fault = classify(error) if isinstance(error, sqlite3.Error) else Fault.FULL
+        fault = Fault.FULL if isinstance(error, _NoRoomError) else classify(error)
         if fault is Fault.BUG:
-            if self._puzzled:
+            if self._puzzled or not isinstance(error, sqlite3.Error):
                 raise error
             self._puzzled = True  # once it may be the file that contradicts itself
             fault = Fault.CORRUPT
@@ -250,10 +248,10 @@ class Writer:
             self._store = None
 
     def _hold(self, why: str) -> None:
+        self._full_why = why
         if self._full_since_ms is None:
             self._full_since_ms = self.host.now_ms()
             _log.error("the disk takes nothing; writes wait", path=str(self.path), why=why)
-        self._full_why = why
         self._pause_s = min(max(self._pause_s * 2, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
         self._retry_at = monotonic() + self._pause_s
 
