@@ -109,9 +109,7 @@ class Line:
         """The connection ended; everything without a PUBACK counts as not sent."""
         self.refusal = why
         self._connection = None
-        if self.up.is_set():
-            self.up.clear()
-            self.since = self.clock()
+        self._lower()
         flights, self._flights, self._backfill = self._flights, {}, 0
         for flight in flights.values():
             flight.done("lost")
@@ -126,17 +124,28 @@ class Line:
         retain: bool = False,
         backfill: bool = False,
     ) -> None:
-        """Send with QoS 1; while the line is down it is lost at once."""
-        if self._connection is None or not self.up.is_set():
+        """Send with QoS 1; while the line is down it is lost at once, and what the broker cannot take is refused."""
+        size = len(topic) + len(payload) + OVERHEAD
+        if (
+            self.packet_maximum and size > self.packet_maximum
+        ):  # it would end the line, and do so again and again
+            self._refuse(f"it has {size} bytes, and the broker takes {self.packet_maximum}")
+            done("refused")
+            return
+        mid = 0
+        if self._connection is not None and self.up.is_set():
+            mid = self._connection.publish(topic, payload, retain=retain)
+            if not mid:  # it was cut a moment ago, and its end is still on its way to us
+                self._lower()
+        if not mid:
             done("lost")
             return
         if not self._flights:
             self._moved_at = self.clock()
-        mid = self._connection.publish(topic, payload, retain=retain)
         self._flights[mid] = Flight(done, backfill)
         self._backfill += backfill
         self.totals.messages += 1
-        self.totals.bytes += len(topic) + len(payload) + OVERHEAD
+        self.totals.bytes += size
 
     def acknowledged(self, connection: Connection, mid: int, refusal: str) -> None:
         """A PUBACK came; those of an older connection count for nothing."""
@@ -146,10 +155,18 @@ class Line:
         self._backfill -= flight.backfill
         self._moved_at = self.totals.puback_at = self.clock()
         if refusal:
-            self.totals.refused += 1
-            self.refusal = f"the broker refused a message: {refusal}"
+            self._refuse(refusal)
         flight.done("refused" if refusal else "acked")
         self.ring()
+
+    def _lower(self) -> None:
+        if self.up.is_set():
+            self.up.clear()
+            self.since = self.clock()
+
+    def _refuse(self, why: str) -> None:
+        self.totals.refused += 1
+        self.refusal = f"the broker refused a message: {why}"
 
     def ring(self) -> None:
         """Wake whoever waits for a change."""
