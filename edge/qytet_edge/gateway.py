@@ -116,7 +116,7 @@ class Gateway:
 
     async def prove(self) -> None:
         """During a trial of a new release or configuration: say so once the city has stored a record of ours."""
-        evidence = Evidence(Layout(), self.config.path)
+        evidence = Evidence(Layout(), self.config.digest)
         if not evidence.wanted:
             return
         boot, first = self.spool.boot, await self._next_numbers()

@@ -1,5 +1,6 @@
 """The configuration: one file, checked whole, every mistake named; secrets never in it."""
 
+import hashlib
 import json
 import os
 import tomllib
@@ -243,14 +244,14 @@ class TestCommands:
         assert "is right: 1 sources, 0 outputs, 0 rules" in checked.output
         assert json.loads(run(app, ["config", "check", "--json", *given]).output)["sources"] == 1
         assert tomllib.loads(run(app, ["config", "show", *given]).output)["gateway"]["name"] == "gw-1"
-        assert json.loads(run(app, ["config", "show", "--json", *given]).output)["spool"]["max_mb"] == 1024
+        assert json.loads(run(app, ["config", "show", "--json", *given]).output)["spool"]["max_mb"] == 2048
 
     def test_check_looks_at_maps(self, tmp_path: Path) -> None:
         """`config check` also finds what only the plug-in knows: here a register map that does not exist."""
         path = tmp_path / "gw.toml"
         bus = "[[source]]\nkind='modbus-tcp'\nname='bus'\nhost='127.0.0.1'\nunit=[{address=1, map='none'}]\n"
         path.write_text(GOOD + bus)
-        config.read(path)
+        assert config.read(path).digest == hashlib.sha256(path.read_bytes()).hexdigest()
         with pytest.raises(SettingsError, match=r"\[\[source\]\] bus: .*none"):
             config.read_and_try(path)
 

@@ -8,6 +8,7 @@ import pytest
 
 from qytet.errors import InputError
 from qytet_edge.update import apply, disk, trial
+from qytet_edge.update.evidence import Evidence
 from tests.edge.update_site import PowerCutError, Site
 
 
@@ -233,6 +234,9 @@ def test_a_configuration_proves_itself_too(site: Site) -> None:
     new.write_text("name = 'new'\n")
     apply.apply_config(site.layout, new, Path.read_text, restart=lambda: None)
     assert site.layout.config.stat().st_mode & 0o777 == 0o640
+    site.proves(Evidence(site.layout, "of the file as it was before", release="0.1.0"))
+    site.guard("look")
+    assert site.layout.trial.exists(), "a process that read the old file proves nothing of the new one"
     evidence = site.starts()
     site.proves(evidence)
     site.guard("look")

@@ -1,5 +1,6 @@
 """A gateway's file system in a temporary folder, with releases, keys, and the guard as it is shipped."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -85,7 +86,8 @@ class Site:
     def starts(self, release: str = "") -> Evidence:
         """A gateway's process starts: the guard first, then what `current` leads to."""
         self.guard("start")
-        return Evidence(self.layout, self.layout.config, release=release or self.running())
+        read = hashlib.sha256(self.layout.config.read_bytes()).hexdigest()
+        return Evidence(self.layout, read, release=release or self.running())
 
     def proves(self, evidence: Evidence) -> None:
         """The process makes a record and the city stores it."""

@@ -15,11 +15,17 @@ from qytet_edge.health import Board
 __all__ = ["board", "clock", "password", "spool"]
 
 _MIB = 1 << 20
+_BESIDE = 32 * _MIB
+"""SQLite's log, and what the spool leaves free so that marks can always be written (spool.model.Limits)."""
 
 
 def spool(scene: Scene) -> Iterator[Finding]:
     """Whether records can be kept: the folder, room for the spool as large as it may become, and its state."""
     folder = scene.config.data_dir
+    if not folder.exists() and _may_write(scene, folder.parent):
+        yield ok(f"{folder} will be made at the first start")
+        yield _room(scene, folder.parent)
+        return
     if not folder.is_dir():
         yield problem(
             f"the folder of the spool {folder} is not there",
@@ -114,14 +120,16 @@ def _room(scene: Scene, folder: Path) -> Finding:
         used = sum(path.stat().st_size for path in folder.glob("spool.db*"))
     except OSError:
         used = 0
-    wanted = scene.config.spool.max_mb * _MIB
+    wanted = scene.config.spool.max_mb * _MIB + _BESIDE
     said = f"{free / _MIB:,.0f} MiB are free in {folder}"
-    if free + used < min(wanted, 16 * _MIB):
+    if free + used < _BESIDE:
         return problem(f"{said}: the disk is full", "Delete what is not needed, or use a larger SD card.")
     if free + used < wanted:
+        fits = max(1, (free + used - _BESIDE) // _MIB * 9 // 10)
         return warning(
-            f"{said}: less than the {wanted / _MIB:,.0f} MiB that the spool may need",
-            "Make room, or lower [spool] max_mb.",
+            f"{said}: less than the {wanted / _MIB:,.0f} MiB that the spool may need; once the disk is full, new "
+            "readings have to wait",
+            f"Make room, or set [spool] max_mb = {fits}: then the oldest records go instead, counted.",
         )
     return ok(f"{said}; the spool may need {max(0, wanted - used) / _MIB:,.0f} MiB more")
 

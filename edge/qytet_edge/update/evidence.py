@@ -3,10 +3,8 @@
 The process may not write where releases lie: it writes into its own folder, and the guard, which may, compares.
 """
 
-import hashlib
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 
 from qytet import log
 from qytet_edge.update import disk, trial
@@ -20,17 +18,17 @@ _log = log.get("update")
 class Evidence:
     """Make it at the start of the process, before the first record; tell it what is made and what is marked.
 
-    `config`: the configuration that this process has read, whole. `release`: what it is (tests say otherwise).
+    `config`: SHA-256 of the configuration as this process read it; the file may be another one by now. `release`:
+    what it is (tests say otherwise).
     """
 
-    def __init__(self, layout: Layout, config: Path, *, release: str = "") -> None:
+    def __init__(self, layout: Layout, config: str, *, release: str = "") -> None:
         named = trial.read(layout.trial / "info")
         self._path = layout.evidence
         self._lines = ""
         self._first: dict[tuple[str, str], int] = {}
         if named:
-            read = hashlib.sha256(config.read_bytes()).hexdigest()
-            self._lines = f"trial={named['id']}\nrelease={release or version('qytet')}\nconfig={read}\n"
+            self._lines = f"trial={named['id']}\nrelease={release or version('qytet')}\nconfig={config}\n"
 
     @property
     def wanted(self) -> bool:
