@@ -18,6 +18,7 @@ from qytet.errors import ServerError
 from qytet_edge import gateway, status
 from qytet_edge.clock import Clock
 from qytet_edge.config import Config
+from qytet_edge.ending import ended
 from qytet_edge.gateway import Gateway
 from qytet_edge.pauses import Pauses
 from qytet_edge.spool import Spool
@@ -136,7 +137,7 @@ async def _working(name: str, work: Awaitable[None]) -> "AsyncIterator[asyncio.T
     try:
         yield task
     finally:
-        task.cancel()
+        await ended(task)
         with contextlib.suppress(asyncio.CancelledError):
             try:
                 await task

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from qytet import log
 from qytet_edge.desk import Account, Desk, Store
+from qytet_edge.ending import ended
 from qytet_edge.pauses import Pauses
 from qytet_edge.ports import Source
 from qytet_edge.records import Reading
@@ -60,9 +61,8 @@ class Supervisor:
         try:
             await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(*tasks)
+            await asyncio.gather(*tasks, return_exceptions=True)  # so that no error counts as never looked at
 
     async def _keep(self, source: Source, account: Account) -> None:
         OWNER.set(source.name)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from qytet_edge.ending import ended
+
 __all__ = ["together"]
 
 
@@ -15,6 +17,5 @@ async def together(*jobs: Coroutine[Any, Any, Any]) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(*tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)  # so that no error counts as never looked at

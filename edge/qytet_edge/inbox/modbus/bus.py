@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from qytet import log
 from qytet.errors import SettingsError
+from qytet_edge.ending import ended
 from qytet_edge.inbox.kinds import Context
 from qytet_edge.inbox.modbus.connection import Connection, load_library
 from qytet_edge.inbox.modbus.errors import GarbledError, NoAnswerError, PortError, RefusedError
@@ -67,8 +68,7 @@ class Bus:
         finally:
             self._users -= 1
             if self._users == 0 and self._keeper is not None:
-                self._keeper.cancel()
-                await asyncio.wait((self._keeper,))
+                await ended(self._keeper)
                 self._keeper = self._life = None
 
     async def ready(self) -> None:
