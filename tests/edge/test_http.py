@@ -1,6 +1,7 @@
 """Pulling pages: each value once, however often it is shown; a server that misbehaves costs nothing but its turn."""
 
 import asyncio
+import http.client
 import http.server
 import ssl
 import threading
@@ -290,10 +291,17 @@ def test_a_server_that_misbehaves_is_told_and_asked_again(
     asyncio.run(work())
 
 
-@pytest.mark.parametrize("part", ["header", "body"])
-def test_no_answer_takes_longer_than_it_may(part: str) -> None:
-    """A server that dribbles bytes for ever cannot hold a request beyond its whole time."""
-    done = threading.Event()
+@pytest.mark.parametrize("part", ["connection", "header", "body"])
+def test_no_answer_takes_longer_than_it_may(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that dribbles bytes for ever cannot hold a request beyond its whole time, however late it began."""
+    done, connect = threading.Event(), http.client.HTTPConnection.connect
+
+    def late(connection: http.client.HTTPConnection) -> None:
+        done.wait(0.6)
+        connect(connection)
+
+    if part == "connection":
+        monkeypatch.setattr(http.client.HTTPConnection, "connect", late)
 
     def dribble(asked: http.server.BaseHTTPRequestHandler) -> None:
         if part == "body":

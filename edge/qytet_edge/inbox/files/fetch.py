@@ -48,6 +48,8 @@ def fetch(request: Request) -> Answer:
         with hurry:
             connection.connect()
             hurry.sock = connection.sock
+            if hurry.late:  # it found no socket to end
+                raise TimeoutError
             connection.request("GET", target, headers=_headers(request))
             with connection.getresponse() as answer:
                 found = _taken(answer, request)
