@@ -435,10 +435,10 @@ def test_it_behaves_as_a_dictionary_would(tmp_path: Path, seed: int) -> None:
                 model[key] = {seq: m for seq, m in model[key].items() if seq > mark}
 
     async def run() -> None:
-        for life in range(6):
+        for life in range(4):
             host.linux = f"linux-{life // 2}"
             async with spool(tmp_path, limits, host) as kept:
-                for _ in range(60):
+                for _ in range(40):
                     await step(kept)
                 found = {k: {r.seq: r.m for r in rows} for k, rows in (await everything(kept)).items()}
                 assert found == {key: dict(sorted(rows.items())) for key, rows in model.items() if rows}

@@ -25,7 +25,7 @@ def test_the_oldest_go_when_the_size_is_reached(tmp_path: Path) -> None:
     async def run() -> None:
         host = FakeHost()
         async with spool(tmp_path, SMALL, host) as kept:
-            await fill(kept, 150, "meter")
+            await fill(kept, 15, "meter", size=1000)
             await kept.held()
             found = await numbers(kept, "meter", kept.boot)
             [held] = await kept.held()
@@ -52,13 +52,13 @@ def test_the_file_stays_bounded_while_records_come_and_go(tmp_path: Path) -> Non
         peaks, sizes = [], []
         async with spool(tmp_path, replace(ROOMY, roll_rows=200)) as kept:
             for part in range(12):
-                await fill(kept, 10, "meter", "pump")
+                await fill(kept, 1, "meter", "pump", size=1000)
                 peaks.append(kept.state().bytes)
                 for device in ("meter", "pump"):
                     await kept.mark(device, kept.boot, (part + 1) * 1000 - 50)
                 sizes.append(kept.state().bytes)
         assert max(sizes) <= 2 * sizes[0]
-        assert (tmp_path / "spool.db").stat().st_size <= 1.5 * peaks[0]
+        assert (tmp_path / "spool.db").stat().st_size <= 2.5 * max(peaks[:2])
 
     asyncio.run(run())
 
@@ -69,12 +69,12 @@ def test_devices_lose_alike(tmp_path: Path) -> None:
     async def run() -> None:
         host = FakeHost()
         async with spool(tmp_path, SMALL, host) as kept:
-            for _ in range(150):
+            for _ in range(50):
                 host.up += 60_000
-                await fill(kept, 1, "a", "b", "c", size=50)
+                await fill(kept, 1, "a", "b", "c", size=150)
             lows = [held.lowest for held in await kept.held()]
             assert min(lows) > 1
-            assert max(lows) - min(lows) <= 200
+            assert max(lows) - min(lows) <= 300
 
     asyncio.run(run())
 
@@ -148,10 +148,10 @@ def test_a_huge_mark_is_swept_in_pieces(tmp_path: Path) -> None:
 
     async def run() -> None:
         async with spool(tmp_path) as kept:
-            await fill(kept, 5, "meter", size=10_000)
+            await fill(kept, 3, "meter", size=10_000)
             full = kept.state().bytes
-            await kept.mark("meter", kept.boot, 49_990)
-            assert await numbers(kept, "meter", kept.boot) == list(range(49_991, 50_001))
+            await kept.mark("meter", kept.boot, 29_990)
+            assert await numbers(kept, "meter", kept.boot) == list(range(29_991, 30_001))
             await fill(kept, 5, "pump", size=1)
             assert kept.state().records == 15
             assert kept.state().bytes < full / 4
@@ -199,7 +199,7 @@ def test_memory_holds_no_more_than_the_intake(tmp_path: Path) -> None:
     async def run() -> None:
         limits = Limits(spare_bytes=0, roll_rows=500)
         async with spool(tmp_path, limits) as kept:
-            await fill(kept, 40, "meter", "pump")
+            await fill(kept, 8, "meter", "pump", size=500)
             await kept.held()
             store = kept._writer._store
             assert store is not None
