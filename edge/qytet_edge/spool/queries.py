@@ -22,6 +22,7 @@ PRAGMAS = (
     "PRAGMA journal_size_limit = 16777216",
 )
 TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
+COPY_LOG = "PRAGMA wal_checkpoint(PASSIVE)"
 QUICK_CHECK = "PRAGMA quick_check(1)"
 TABLES = "SELECT count(*) FROM sqlite_schema"
 MADE_BY = "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version"

@@ -44,7 +44,7 @@ class Store:
         self.meta: dict[str, Any] = {}
         self.unsaved: dict[str, Any] = {}
         """Entries of `meta` that the next transaction writes."""
-        self.records = self.notice_count = self.used_bytes = self.commits = 0
+        self.records = self.notice_count = self.used_bytes = self.free_bytes = self.commits = 0
         self.next_boot_id = self.next_notice = 1
         self.intake_rows = self.intake_bytes = 0
         self.duplicates = self.conflicts = 0
@@ -195,8 +195,14 @@ class Store:
         )
 
     def measure(self) -> None:
-        """Bytes used, free pages not counted."""
-        self.used_bytes = (self._one(queries.PAGES) - self._one(queries.FREE_PAGES)) * 4096
+        """Bytes used, and bytes of the file that are free to be used again."""
+        self.free_bytes = self._one(queries.FREE_PAGES) * 4096
+        self.used_bytes = self._one(queries.PAGES) * 4096 - self.free_bytes
+
+    def recycle_log(self) -> None:
+        """Copy the log into the database as far as that works, so that its blocks can be written again."""
+        with suppress(sqlite3.Error):
+            self.sql.execute(queries.COPY_LOG).fetchall()
 
     def read(self, device: str, boot: str, after_seq: int, limit: int, max_bytes: int) -> list[Record]:
         """See `Spool.read`."""

@@ -29,10 +29,6 @@ _UNREADABLE = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlit
 _log = get("spool")
 
 
-class _NoRoomError(Exception):
-    """The disk has room only for what frees some."""
-
-
 class Writer:
     """Between `start` and `close` only its thread touches the file."""
 
@@ -144,21 +140,24 @@ class Writer:
             store = self._store or self._open()
             self.desk.answer_asks(store)
             self.desk.deliver()
-            self._commit(store)
+            full = self._commit(store)
             self.desk.deliver()
-            self._more = bounds.tend(store)
-            self._well()
+            self._more = bounds.tend(store)  # on a full disk, too: what is marked makes room
+            if full is None:
+                self._well()
+            else:
+                self._hold(full, at_once=self._more)
         except Exception as error:  # noqa: BLE001  # what the world cannot have caused is raised again
             self._fault(error)
         finally:
             self.desk.deliver()
             self._busy_since = None
 
-    def _commit(self, store: Store) -> None:
-        """One transaction for all that waits; on a full disk one for what frees room. Raises what went wrong."""
+    def _commit(self, store: Store) -> str | None:
+        """One transaction for all that waits; on a full disk one for what frees room, and why the others wait."""
         since = self.desk.first_since()
         if since is None or not (self.desk.closing or monotonic() >= self._due(monotonic())):
-            return
+            return None
         jobs = self.desk.jobs()
         full = self._no_room(store)
         if full is None:
@@ -168,14 +167,16 @@ class Writer:
                 if classify(error) is not Fault.FULL:
                     raise
                 full = str(error)
+                self._doubt = None  # this connection knows that it has not happened
+                store.recycle_log()
         if full is not None:
             self._apply(store, [job for job in jobs if job.frees])
-            if not all(job.frees for job in jobs):
-                raise _NoRoomError(full)
+        return None if all(job.frees for job in jobs) else full
 
     def _no_room(self, store: Store) -> str | None:
         """Why nothing may come in now, if so."""
-        free = self.host.free_bytes(self.path.parent)
+        # The file never shrinks: what is free inside of it is room, too, or a disk that it has filled stays full.
+        free = self.host.free_bytes(self.path.parent) + store.free_bytes
         if free < self.limits.spare_bytes:
             return f"{free} bytes are free on the disk; {self.limits.spare_bytes} are kept in reserve"
         if bounds.crowded(store):
@@ -220,7 +221,7 @@ class Writer:
 
     def _fault(self, error: Exception) -> None:
         """Decide what an error means, and when to try again."""
-        fault = Fault.FULL if isinstance(error, _NoRoomError) else classify(error)
+        fault = classify(error)
         if fault is Fault.BUG:
             if self._puzzled or not isinstance(error, sqlite3.Error):
                 raise error
@@ -247,13 +248,13 @@ class Writer:
                 self._store.sql.close()
             self._store = None
 
-    def _hold(self, why: str) -> None:
+    def _hold(self, why: str, *, at_once: bool = False) -> None:
         self._full_why = why
         if self._full_since_ms is None:
             self._full_since_ms = self.host.now_ms()
             _log.error("the disk takes nothing; writes wait", path=str(self.path), why=why)
         self._pause_s = min(max(self._pause_s * 2, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
-        self._retry_at = monotonic() + self._pause_s
+        self._retry_at = monotonic() + (0.0 if at_once else self._pause_s)
 
     def _well(self) -> None:
         """The last attempt went through, and nothing waits for another one."""
