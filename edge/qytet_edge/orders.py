@@ -8,7 +8,7 @@ failed      it was not: unknown, too late, refused, or interrupted by a restart
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,6 +30,7 @@ Delegate = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 _KEEP = 200  # commands remembered, so that one that comes again is only answered again
 _WAITING = 16
+_LONGEST_S = 60.0  # that a command may take; the next one waits for it
 _CHECKPOINT = "gateway.orders"
 
 _log = log.get("orders")
@@ -40,6 +41,14 @@ class _Seen(msgspec.Struct):
 
     s: str
     why: str = ""
+
+
+class _Order(NamedTuple):
+    """What a command wants, and until when (Unix ms)."""
+
+    name: str
+    args: dict[str, Any]
+    exp: int
 
 
 class Orders:
@@ -54,7 +63,7 @@ class Orders:
         self._now_ms = now_ms
         self._delegates: dict[str, Delegate] = {}
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
-        self._queue: asyncio.Queue[tuple[str, str, dict[str, Any]]] = asyncio.Queue(_WAITING)
+        self._queue: asyncio.Queue[tuple[str, _Order]] = asyncio.Queue(_WAITING)
 
     def delegate(self, name: str, delegate: Delegate) -> None:
         """Leave a command, its memory and its answers to somebody else."""
@@ -85,48 +94,56 @@ class Orders:
             await self._say(ident, seen)
             return
         try:
-            name, args = self._understood(payload)
+            order = self._understood(payload)
         except (ContractError, QytetError) as error:
             await self._say(ident, _Seen("failed", str(error)[:MAX_TEXT]))  # it would be refused again
             return
-        if name in self._delegates:
-            await self._delegates[name](ident, args)
+        if order.name in self._delegates:
+            await self._delegates[order.name](ident, order.args)
             return
         if self._queue.full():
             await self._say(ident, _Seen("failed", f"{_WAITING} commands wait already"))
             return
         await self._answer(ident, "accepted", "")
-        self._queue.put_nowait((ident, name, args))
+        self._queue.put_nowait((ident, order))
 
     async def work(self) -> None:
         """Carry out what waits, for ever."""
         while True:
-            ident, name, args = await self._queue.get()
-            _log.info("command", ident=ident, name=name)
+            ident, order = await self._queue.get()
+            _log.info("command", ident=ident, name=order.name)
             try:
-                said = await self._handlers[name](args)
+                self._check_in_time(order.exp)  # it may have waited for another one
+                async with asyncio.timeout(_LONGEST_S):
+                    said = await self._handlers[order.name](order.args)
+            except TimeoutError as error:
+                why = str(error) or f"it was given up after {_LONGEST_S:.0f} s; it may have been done"
+                await self._answer(ident, "failed", why)
             except (QytetError, OSError, ValueError) as error:
                 await self._answer(ident, "failed", str(error))
             except Exception as error:  # noqa: BLE001 (the city learns of it)
-                _log.exception("command failed", ident=ident, name=name)
+                _log.exception("command failed", ident=ident, name=order.name)
                 await self._answer(ident, "failed", f"{type(error).__name__}: {error}")
             else:
                 await self._answer(ident, "done", said)
 
-    def _understood(self, payload: bytes) -> tuple[str, dict[str, Any]]:
+    def _understood(self, payload: bytes) -> _Order:
         value: Any = strictjson.loads(payload)
         notices.check_cmd(value)
+        self._check_in_time(value["exp"])
+        known = sorted({*self._handlers, *self._delegates})
+        if value["cmd"] not in known:
+            raise QytetError(f"There is no command {value['cmd']!r} here", why=f"known: {known}")
+        return _Order(value["cmd"], value["args"], value["exp"])
+
+    def _check_in_time(self, exp: int) -> None:
         now = self._now_ms()
         if now is None:
             raise QytetError(
                 "The gateway does not know the time", why="so it cannot tell whether this is too late."
             )
-        if value["exp"] <= now:
+        if exp <= now:
             raise QytetError("The command came too late", why="it has expired.")
-        known = sorted({*self._handlers, *self._delegates})
-        if value["cmd"] not in known:
-            raise QytetError(f"There is no command {value['cmd']!r} here", why=f"known: {known}")
-        return value["cmd"], value["args"]
 
     async def _answer(self, ident: str, word: str, why: str) -> None:
         """Remember first: a crash in between leaves a command unanswered rather than carried out twice."""

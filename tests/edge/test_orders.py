@@ -159,6 +159,49 @@ def test_refused_with_reason(payload: bytes, now: int | None, why: str) -> None:
     assert count.calls == []
 
 
+def test_what_waits_too_long_is_not_done() -> None:
+    """A command that expires while another one is carried out is refused: a valve is not moved an hour late."""
+    memory, count, now = Memory(), _Count(), [NOW]
+
+    async def slow(_args: Mapping[str, Any]) -> str:
+        now[0] += 2000
+        return ""
+
+    async def main() -> None:
+        orders = Orders("gw-1", memory, {"slow": slow, "go": count}, lambda: now[0])
+        await orders.take("c1", _command("slow"))
+        await orders.take("c2", _command("go"))
+        working = asyncio.create_task(orders.work())
+        async with asyncio.timeout(5):
+            while not orders.idle:  # noqa: ASYNC110 (looked at by this test alone)
+                await asyncio.sleep(0)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+    asyncio.run(main())
+    assert count.calls == []
+    assert [said[:2] for said in memory.said[2:]] == [("ack/c1", "done"), ("ack/c2", "failed")]
+    assert "too late" in memory.said[3][2]
+
+
+def test_what_hangs_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that never ends is given up, told as failed, and the next one is carried out."""
+    monkeypatch.setattr("qytet_edge.orders._LONGEST_S", 0.01)
+    count = _Count()
+
+    async def hangs(_args: Mapping[str, Any]) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    async def script(orders: Orders) -> None:
+        await orders.take("c1", _command("hangs"))
+        await orders.take("c2", _command("go"))
+
+    said = _run(Memory(), {"hangs": hangs, "go": count}, script)
+    assert [one[:2] for one in said[2:]] == [("ack/c1", "failed"), ("ack/c2", "done")]
+    assert "given up" in said[2][2]
+
+
 @pytest.mark.parametrize("error", [QytetError("no"), OSError("no"), KeyError("no")])
 def test_failure_is_told(error: Exception) -> None:
     """Whatever goes wrong in a command is its answer, and the next command is carried out."""
