@@ -40,7 +40,13 @@ def run(file: File = None) -> None:
 
 
 @app.command()
-def status(file: File = None, as_json: Json = False) -> None:
+def status(
+    file: File = None,
+    values: Annotated[
+        bool, typer.Option("--values", help="Each value on a line of its own, with its unit.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Ask the running gateway how it is."""
     from qytet_edge import status as statuses
     from qytet_edge.show import show_status
@@ -50,7 +56,7 @@ def status(file: File = None, as_json: Json = False) -> None:
     if as_json:
         _print(found)
     else:
-        show_status(found)
+        show_status(found, values=values)
 
 
 @app.command()

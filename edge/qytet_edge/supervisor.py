@@ -138,4 +138,6 @@ def _why(task: "asyncio.Task[None]") -> str:
         return "it returned, which a source never does"
     if not isinstance(error, OSError):
         _log.warning("source failed", source=task.get_name(), exc_info=error)
+    if isinstance(error, OSError) and str(error):  # said to whoever stands before the cabinet
+        return str(error)[:300]
     return f"{type(error).__name__}: {error}"[:300]

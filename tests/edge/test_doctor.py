@@ -93,7 +93,7 @@ def running(**more: Any) -> dict[str, Any]:
     state: dict[str, Any] = {
         "clock": {"tq": "ntp", "source": "chrony (ntp.al)", "offset_s": 0.0},
         "spool": {"records": 3, "full_since_ms": None, "full_why": "", "dropped": 0},
-        "uplink": {"connected": True, "since_s": 1000.0, "last_mark_s": 2.0},
+        "uplink": {"connected": True, "since_s": 1000.0, "last_mark_s": 2.0, "unconfirmed": []},
         "sources": [],
         "outputs": [],
     }
@@ -339,6 +339,12 @@ def test_only_a_mark_proves_that_the_gateway_is_registered(site: Site) -> None:
     assert judged(last_mark_s=None) == "problem"
     assert judged(last_mark_s=None, since_s=5.0) == "warning"
     assert judged(last_mark_s=None, connected=False) == "warning"
+    uplink = {
+        "unconfirmed": [{"device": "m-1", "records": 7, "for_s": 200.0}]
+    }  # the gateway itself has marks
+    wrong = the_problem(city.registered(site.scene(running(uplink=uplink))))
+    assert "m-1" in wrong.what
+    assert f'm-1 registered with gateway = "{GATEWAY}"' in wrong.do
     assert city.registered(site.scene())[0].level == "warning"
 
 

@@ -1,5 +1,6 @@
 """What is on its way: sent once, again when late, ever more rarely while nobody stores, never forgotten."""
 
+import math
 import random
 from itertools import pairwise
 
@@ -66,6 +67,23 @@ def test_a_mark_ends_the_wait() -> None:
     assert not window.marked(60, 1.0)
     assert window.outstanding == 40
     assert window.next_unsent() == 0
+
+
+def test_it_knows_how_long_the_city_has_confirmed_nothing() -> None:
+    """The wait begins with the first send, goes on through resends, and ends with a mark for all; what lies above a
+    mark, and a new connection, begin it anew."""
+    window = _window(held=3)
+    assert window.asked_at == math.inf
+    _send(window, range(1, 4), 10.0)
+    late = _late_at(window, 10.0)
+    _send(window, range(1, 4), late)
+    assert window.asked_at == 10.0
+    window.marked(2, late + 1)
+    assert window.asked_at == late + 1
+    window.reconnected(late + 2)
+    assert window.asked_at == late + 2
+    window.marked(3, late + 3)
+    assert window.asked_at == math.inf
 
 
 def test_without_a_mark_everything_late_goes_again_then_a_probe() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import socket
 import ssl
+from typing import Any
 
 from qytet.doctor.mqtt import ClosedError, Link, RefusedError, Target
 from qytet.errors import QytetError
@@ -16,6 +17,7 @@ from qytet_edge.uplink import Address
 __all__ = ["broker", "registered"]
 
 _LIMIT_S = 5.0
+_MOST = 10  # devices named one by one
 _PATIENCE_S = 120.0  # a mark follows a record within seconds; health alone makes one a minute
 
 
@@ -31,8 +33,7 @@ async def broker(scene: Scene) -> list[Finding]:
 
 
 def registered(scene: Scene) -> list[Finding]:
-    """Whether the city stores what the gateway sends: only a mark proves that it is registered there."""
-    name = scene.config.gateway.name
+    """Whether the city stores what the gateway sends: only a mark proves that a device is registered there."""
     if not scene.running:
         return [
             warning(
@@ -41,6 +42,9 @@ def registered(scene: Scene) -> list[Finding]:
             )
         ]
     uplink = scene.running["uplink"]
+    name = scene.config.gateway.name
+    if uplink["unconfirmed"]:
+        return [_unconfirmed(name, one) for one in uplink["unconfirmed"][:_MOST]]
     if uplink["last_mark_s"] is not None and uplink["last_mark_s"] < 10 * _PATIENCE_S:
         return [ok(f"the city confirmed records {uplink['last_mark_s']:.0f} s ago")]
     if not uplink["connected"]:
@@ -55,6 +59,16 @@ def registered(scene: Scene) -> list[Finding]:
             f"Ask the city whether {name} is registered (`qytet device show {name}`) and ingest runs.",
         )
     ]
+
+
+def _unconfirmed(gateway: str, told: dict[str, Any]) -> Finding:
+    device = told["device"]
+    behind = "" if device == gateway else f' with gateway = "{gateway}"'
+    return problem(
+        f"the city has confirmed nothing of {device} for {told['for_s'] / 60:.0f} min ({told['records']} waiting)",
+        f"Ask the city: is {device} registered{behind} (qytet device show {device}), what became of its messages "
+        f"(qytet deadletter list --device {device}), does ingest run? Nothing is lost meanwhile.",
+    )
 
 
 def _log_in(scene: Scene, where: Address) -> Finding:

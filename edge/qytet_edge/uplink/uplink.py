@@ -34,6 +34,19 @@ TELL_S = 600.0
 _log = log.get("uplink")
 
 
+PATIENCE_S = 120.0
+"""A city that stores confirms within seconds; whose device waits longer on a good line has a reason."""
+MOST_UNCONFIRMED = 100
+
+
+class Unconfirmed(msgspec.Struct, frozen=True):
+    """A device of which the city has confirmed nothing for `for_s` seconds of connection, and what waits for it."""
+
+    device: str
+    records: int
+    for_s: float
+
+
 class State(msgspec.Struct, frozen=True):
     """How the uplink is, for status and health; seconds are ages, None is never."""
 
@@ -56,6 +69,8 @@ class State(msgspec.Struct, frozen=True):
     commands: int
     last_puback_s: float | None
     last_mark_s: float | None
+    unconfirmed: list[Unconfirmed]
+    """While connected: devices that have waited longer than `PATIENCE_S`, the longest first; not all of very many."""
 
 
 class Uplink:
@@ -138,7 +153,12 @@ class Uplink:
             commands=totals.commands,
             last_puback_s=None if totals.puback_at is None else now - totals.puback_at,
             last_mark_s=None if totals.mark_at is None else now - totals.mark_at,
+            unconfirmed=self._unconfirmed() if line.up.is_set() else [],
         )
+
+    def _unconfirmed(self) -> list[Unconfirmed]:
+        found = [Unconfirmed(name, *waiting) for name, waiting in self._windows.unconfirmed().items()]
+        return [one for one in found if one.for_s >= PATIENCE_S][:MOST_UNCONFIRMED]
 
     async def _keep_connected(self) -> None:
         pauses = Pauses(*self._manners.retry_s)

@@ -35,6 +35,8 @@ class Window:
         self.tells_losses = False
         """Whether what lies below `lo` is lost, and no mark shows yet that the city knows."""
         self.live_since_progress = 0
+        self.asked_at = NEVER
+        """Since when the city has confirmed nothing of what it was sent: the first send since its last mark."""
         self._told_lo = 0
         self._tell_at = -NEVER
         self._tell_s = manners.mark_s[0]
@@ -88,6 +90,7 @@ class Window:
         """The spool holds nothing of this boot and has nothing to tell: all is marked."""
         self.held = 0
         self.tells_losses = False
+        self.asked_at = NEVER
 
     def is_out(self, seq: int) -> bool:
         """Whether this record is on its way or marked already."""
@@ -97,6 +100,7 @@ class Window:
         """This record was handed to the broker's connection; whether it was so before."""
         if not self.outstanding:
             self._arm(now)
+        self.asked_at = min(self.asked_at, now)
         self._recent.add(seq, seq + 1)
         again = seq in self._again
         if live:
@@ -214,6 +218,7 @@ class Window:
         self._failures = 0
         self.live_since_progress = 0
         self._timeout = self._tell_s = self._manners.mark_s[0]
+        self.asked_at = now if self.outstanding else NEVER
         self._arm(now)
 
     def _arm(self, now: float) -> None:

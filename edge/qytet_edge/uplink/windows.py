@@ -35,6 +35,16 @@ class Windows:
         """Records that were sent and are not marked."""
         return sum(window.outstanding for window in self._windows.values())
 
+    def unconfirmed(self) -> dict[str, tuple[int, float]]:
+        """Devices that the city owes a mark, the longest first: records held or on their way, seconds of waiting."""
+        now, found = self._clock(), dict[str, tuple[int, float]]()
+        for window in self._windows.values():
+            if window.asked_at < now:
+                records, since_s = found.get(window.device, (0, 0.0))
+                waiting = max(window.held, window.outstanding)
+                found[window.device] = records + waiting, max(since_s, now - window.asked_at)
+        return dict(sorted(found.items(), key=lambda one: -one[1][1]))
+
     def find(self, device: str, boot: str) -> Window | None:
         """The window of a boot, if it has one."""
         return self._windows.get((device, boot))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import termios
 import threading
 from collections import deque
@@ -20,6 +21,16 @@ _WRITE_S = 2.0
 _CLOSE_S = 3.0
 _HELD = 64 * 1024
 """Bytes kept for a reader that is not there: more than a minute at 9600 baud."""
+
+
+_WORDS = {
+    errno.ENOENT: "there is no port {}: the adapter is unplugged or bears another name",
+    errno.EACCES: "{} may not be opened: the gateway's user must be in the group dialout",
+    errno.EPERM: "{} may not be opened: the gateway's user must be in the group dialout",
+    errno.EAGAIN: "{} is in use by another program",
+    errno.EBUSY: "{} is in use by another program",
+    errno.EIO: "{} is gone: the adapter was unplugged",
+}
 
 
 class Port:
@@ -96,7 +107,7 @@ class Port:
         try:
             self._converse()
         except OSError as error:
-            self._error = error
+            self._error = _in_words(self._path, error)
         except (
             termios.error,
             TypeError,
@@ -147,3 +158,13 @@ class Port:
             self._opened.set_exception(self._error or OSError(f"{self._path} was closed"))
         self._ended.set()
         self._news.set()
+
+
+def _in_words(path: str, error: OSError) -> OSError:
+    """The same fault as a technician would say it; its number stays."""
+    words = _WORDS.get(error.errno or 0)
+    if words is None:
+        return error
+    said = OSError(words.format(path))
+    said.errno = error.errno
+    return said
