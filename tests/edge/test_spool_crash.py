@@ -14,7 +14,8 @@ import pytest
 
 from qytet_edge.records import Checkpoint, Notice, Record
 from qytet_edge.spool import Host, Spool
-from qytet_edge.spool.salvage import aside
+from qytet_edge.spool.salvage import aside, set_aside
+from qytet_edge.spool.writer import Writer
 from tests.edge.spool_support import ROOMY, FakeHost, everything, numbers, readings, relayed, spool
 
 PAGE = 4096
@@ -310,6 +311,35 @@ def test_a_disk_without_room_for_the_copy_gets_what_fits(tmp_path: Path) -> None
             assert {one.boot: one.next_seq for one in await kept.held()}[old] == 3001
 
     asyncio.run(run())
+
+
+def test_a_long_copying_shows_that_it_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece that is copied counts anew for the watchdog, which would end a big spool's rescue again and again."""
+    host, now, ages = FakeHost(), [1000.0], []
+    asyncio.run(prepare(tmp_path, host, 1000))
+    set_aside(tmp_path / "spool.db")
+    writer = Writer(tmp_path / "spool.db", ROOMY, host)
+
+    def a_slow_look(_folder: Path) -> int:
+        ages.append(writer.busy_s())
+        now[0] += 50  # a piece took so long
+        return 1 << 40
+
+    with monkeypatch.context() as patch:
+        patch.setattr("qytet_edge.spool.recover._AT_ONCE", 100)
+        patch.setattr("qytet_edge.spool.writer.monotonic", lambda: now[0])
+        patch.setattr(host, "free_bytes", a_slow_look)
+        writer.open()
+        assert len(ages) >= 10
+        assert set(ages) == {0}
+        assert writer.busy_s() == 0
+
+    async def end() -> None:
+        writer.start(asyncio.get_running_loop())
+        await asyncio.to_thread(writer.close)
+
+    asyncio.run(end())
+    assert writer.state().salvaged > 1000
 
 
 def test_few_corrupt_files_are_kept(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ Nothing is copied whose checksum does not fit. Copying twice changes nothing, so
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import islice
@@ -26,10 +26,11 @@ _AT_ONCE = 5000
 _TOP = records.MAX_SEQ + 1
 
 
-def rescue(pending: Path, store: Store, memory: Store | None) -> tuple[int, bool]:
+def rescue(pending: Path, store: Store, memory: Store | None, beat: Callable[[], None]) -> tuple[int, bool]:
     """Copy everything readable, in transactions of bounded size: how many records, and whether that was all.
 
     It is not all if the disk's reserve is reached. `memory`: what the store knew that used the file until now.
+    `beat` is called before each piece: of a gigabyte on a small board they take half an hour.
     """
     with closing(sqlite3.connect(pending, isolation_level=None)) as old:
         with suppress(*UNREADABLE):
@@ -41,7 +42,7 @@ def rescue(pending: Path, store: Store, memory: Store | None) -> tuple[int, bool
             store.sql.executemany(queries.SAVE_BOOT, [twin.row() for twin in twins.values()])
             store.sql.executemany(queries.RESTORE_CHECKPOINT, _whole(old, queries.CHECKPOINTS))
             store.sql.executemany(queries.RESTORE_NOTICE, _whole(old, queries.ALL_NOTICES))
-        count, whole = _copy(store, _everything(old, boots, memory), twins)
+        count, whole = _copy(store, _everything(old, boots, memory), twins, beat)
     with _Transaction(store):
         for boot in boots:
             twin = twins[boot.id]
@@ -69,7 +70,9 @@ def _totals(old: sqlite3.Connection, memory: Store | None) -> list[tuple[str, in
     return [("run_s", run_s), *((name, _number(meta.get(name))) for name in _TOTALS)]
 
 
-def _copy(store: Store, found: Iterator[_Any], twins: Mapping[int, Boot]) -> tuple[int, bool]:
+def _copy(
+    store: Store, found: Iterator[_Any], twins: Mapping[int, Boot], beat: Callable[[], None]
+) -> tuple[int, bool]:
     """Put rows (old boot's id, then as `rows.Row`) into the new `record`, unless they are bad or marked."""
     good = (
         (twins[row[0]].id, *row[1:])
@@ -78,6 +81,7 @@ def _copy(store: Store, found: Iterator[_Any], twins: Mapping[int, Boot]) -> tup
     )
     count = 0
     while chunk := list(islice(good, _AT_ONCE)):
+        beat()
         if store.host.free_bytes(store.path.parent) < store.limits.spare_bytes:
             return count, False
         with _Transaction(store):

@@ -5,6 +5,7 @@ The old file is first renamed to `*.salvage`; only when everything readable is c
 """
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +22,17 @@ __all__ = ["aside", "open_store", "set_aside"]
 _log = get("spool")
 
 
-def open_store(path: Path, limits: Limits, host: Host, memory: Store | None = None) -> tuple[Store, int]:
+def _nothing() -> None:
+    pass
+
+
+def open_store(
+    path: Path, limits: Limits, host: Host, memory: Store | None = None, beat: Callable[[], None] = _nothing
+) -> tuple[Store, int]:
     """The spool's file, mended as far as it can be, and how many records were copied from a corrupt one.
 
     `memory`: what the store knew that used this file until now, so that this need not be read from a corrupt one.
+    `beat` is called again and again while there is progress.
     Raises sqlite3.Error or OSError if there can be no file now.
     """
     pending = _beside(path, "salvage")
@@ -42,7 +50,7 @@ def open_store(path: Path, limits: Limits, host: Host, memory: Store | None = No
         return store, 0
     try:
         store.apply([])  # its new boot is written down
-        count, whole = rescue(pending, store, memory)
+        count, whole = rescue(pending, store, memory, beat)
     finally:
         store.close(clean=False)
     if whole:

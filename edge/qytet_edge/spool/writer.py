@@ -54,9 +54,12 @@ class Writer:
         """Open or create the file. Raises SpoolError."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._beat()
             self._open()
         except (sqlite3.Error, OSError) as error:
             raise _cannot_open(self.path, error) from error
+        finally:
+            self._busy_since = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to serve this event loop."""
@@ -74,7 +77,7 @@ class Writer:
         return "" if self._known is None else self._known.boot
 
     def busy_s(self) -> float:
-        """How long the thread has been at its present work; 0 if it waits for some, infinite if it has failed."""
+        """How long it has been at its present piece of work; 0 if it waits for some, infinite if it has failed."""
         since = self._busy_since
         if since is None:
             return float("inf") if self._failed else 0.0
@@ -135,7 +138,7 @@ class Writer:
 
     def _turn(self) -> None:
         """Answer, commit one group, do one piece of upkeep. What fails is tried again after a pause."""
-        self._busy_since = monotonic()
+        self._beat()
         try:
             store = self._store or self._open()
             self.desk.answer_asks(store)
@@ -152,6 +155,10 @@ class Writer:
         finally:
             self.desk.deliver()
             self._busy_since = None
+
+    def _beat(self) -> None:
+        """A piece of work begins."""
+        self._busy_since = monotonic()
 
     def _commit(self, store: Store) -> str | None:
         """One transaction for all that waits; on a full disk one for what frees room, and why the others wait."""
@@ -209,7 +216,7 @@ class Writer:
             salvage.set_aside(self.path)
             self._distrusted = False
         known = self._known
-        store, copied = salvage.open_store(self.path, self.limits, self.host, known)
+        store, copied = salvage.open_store(self.path, self.limits, self.host, known, self._beat)
         self._salvaged += copied
         if known is not None:
             store.inherit(known)
