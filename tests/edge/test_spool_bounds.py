@@ -174,6 +174,26 @@ def test_notices_are_bounded_and_retained_ones_stay(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_nonsense_pushes_no_records_out(tmp_path: Path) -> None:
+    """Long messages that no reader understands are bounded by their bytes; the newest stay, and so do all records."""
+
+    async def run() -> None:
+        async with spool(tmp_path, replace(ROOMY, bytes=8 << 20, notice_bytes=4 << 20)) as kept:
+            await kept.put(readings(5000))
+            for number in range(40):
+                await kept.notify(Notice("node", "log", b"%d" % number))
+                await kept.notify(Notice("node", "hist", b"%07d" % number + bytes((1 << 18) - 7)))
+            found = await kept.notices(100)
+            long = [notice.payload[:7] for _, notice in found if notice.kind == "hist"]
+            assert long == [b"%07d" % number for number in range(36, 40)]
+            assert len(found) == 44
+            state = kept.state()
+            assert (state.notices, state.notices_dropped, state.dropped, state.records) == (44, 36, 0, 5000)
+            assert state.bytes < 4 << 20
+
+    asyncio.run(run())
+
+
 def test_boots_of_which_nothing_is_held_are_forgotten(tmp_path: Path) -> None:
     """A node that restarts for ever does not fill the memory: the oldest idle boots are forgotten, held ones never."""
 

@@ -18,6 +18,9 @@ __all__ = ["Change"]
 SWEEP = 20_000
 """Rows deleted at once: a mark after days of outage must not hold up the puts for seconds."""
 
+_LONG = 4096
+"""Bytes of a notice beyond which all that are so long are bounded together."""
+
 
 class Change:
     """Lives between BEGIN and COMMIT of `Store.apply`. Its methods are the stages that users put together."""
@@ -136,12 +139,16 @@ class Change:
         self._sql.execute(queries.SAVE_NOTICE, (*row, rows.checksum(*row)))
         self._next_notice += 1
         self._notice_count += 1
-        if self._notice_count > self._store.limits.notices:
-            gone = self._sql.execute(
-                queries.DROP_NOTICES, (self._notice_count - self._store.limits.notices,)
-            ).rowcount
-            self._notice_count -= gone
-            self._count("notices_dropped", gone)
+        limits = self._store.limits
+        if self._notice_count > limits.notices:
+            self._drop_notices(queries.DROP_NOTICES, self._notice_count - limits.notices)
+        if len(notice.payload) > _LONG:
+            self._drop_notices(queries.DROP_LONG, _LONG, min(limits.notice_bytes, limits.bytes // 8))
+
+    def _drop_notices(self, query: str, *numbers: int) -> None:
+        gone = self._sql.execute(query, numbers).rowcount
+        self._notice_count -= gone
+        self._count("notices_dropped", gone)
 
     def noticed(self, ids: Sequence[int]) -> None:
         """Let go of messages that the city's broker has."""

@@ -29,6 +29,9 @@ class Limits:
     """Room on the disk that puts leave alone, so that marks can always be written and so free what is stored."""
     notices: int = 5000
     """Messages that are no records, kept at most; the oldest are dropped and counted."""
+    notice_bytes: int = 32 * MIB
+    """Bytes of long ones among them; never more than an eighth of `bytes`, so that a node that talks nonsense cannot
+    push records out."""
     fresh: int = 2000
     """Records kept in memory for live sending."""
     roll_rows: int = 4096

@@ -113,6 +113,14 @@ REPLACE_RETAINED = "DELETE FROM notice WHERE device = ?1 AND kind = ?2 AND retai
 SAVE_NOTICE = "INSERT INTO notice VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
 NOTICED = "DELETE FROM notice WHERE id = ?1"
 DROP_NOTICES = "DELETE FROM notice WHERE id IN (SELECT id FROM notice WHERE NOT retain ORDER BY id LIMIT ?1)"
+# The oldest of those above ?1 bytes, as far as all of them have more than ?2 bytes together.
+DROP_LONG = """
+DELETE FROM notice WHERE id IN (
+    SELECT id FROM (
+        SELECT id, sum(length(payload)) OVER (ORDER BY id DESC) AS total
+        FROM notice WHERE NOT retain AND length(payload) > ?1)
+    WHERE total > ?2)
+"""
 
 DESCEND = """
 SELECT seq, t, up, tq, kept_s, m, sum FROM record WHERE boot_id = ?1 AND seq > ?2 AND seq <= ?3
