@@ -64,6 +64,7 @@ class Orders:
         self._delegates: dict[str, Delegate] = {}
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._queue: asyncio.Queue[tuple[str, _Order]] = asyncio.Queue(_WAITING)
+        self._interrupted: list[str] = []
 
     def delegate(self, name: str, delegate: Delegate) -> None:
         """Leave a command, its memory and its answers to somebody else."""
@@ -79,13 +80,15 @@ class Orders:
         return not any(seen.s == "accepted" for seen in self._seen.values())
 
     async def load(self) -> None:
-        """Remember earlier commands; what was interrupted is answered as failed."""
+        """Remember earlier commands; writes nothing, as a full disk must not hold up the start."""
         state = await self._store.checkpoint(_CHECKPOINT)
-        if state is not None:
+        if state is None:
+            return
+        try:
             self._seen = OrderedDict(msgspec.json.decode(state, type=dict[str, _Seen]))
-        for ident, seen in list(self._seen.items()):
-            if seen.s == "accepted":
-                await self._answer(ident, "failed", "interrupted: the gateway started again")
+        except msgspec.MsgspecError as error:
+            _log.error("what is remembered of commands cannot be read and begins anew", why=str(error))
+        self._interrupted = [ident for ident, seen in self._seen.items() if seen.s == "accepted"]
 
     async def take(self, ident: str, payload: bytes) -> None:
         """A command has come: refuse it, answer it again, or line it up."""
@@ -108,7 +111,10 @@ class Orders:
         self._queue.put_nowait((ident, order))
 
     async def work(self) -> None:
-        """Carry out what waits, for ever."""
+        """Answer what an earlier life did not end as failed, then carry out what waits, for ever."""
+        while self._interrupted:
+            await self._answer(self._interrupted[0], "failed", "interrupted: the gateway started again")
+            del self._interrupted[0]
         while True:
             ident, order = await self._queue.get()
             _log.info("command", ident=ident, name=order.name)

@@ -112,6 +112,32 @@ def test_once_across_restarts() -> None:
     assert said[-1] == ("ack/c1", "done", "fine")
 
 
+def test_a_full_disk_does_not_hold_up_the_start() -> None:
+    """What was interrupted is answered when the disk has room: before, the uplink must start, whose marks make it."""
+
+    class Full(Memory):
+        async def put(self, readings: Sequence[Reading], checkpoint: Checkpoint | None = None) -> None:
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        full = Full()
+        full.states["gateway.orders"] = b'{"c1":{"s":"accepted"}}'
+        await asyncio.wait_for(Orders("gw-1", full, {}, lambda: NOW).load(), 5)
+
+    asyncio.run(main())
+
+
+def test_a_memory_that_cannot_be_read_begins_anew() -> None:
+    """What another release wrote does not keep the gateway from starting."""
+    memory, count = Memory(), _Count()
+    memory.states["gateway.orders"] = b'["something else"]'
+
+    async def script(orders: Orders) -> None:
+        await orders.take("c1", _command("go"))
+
+    assert _run(memory, {"go": count}, script)[-1] == ("ack/c1", "done", "fine")
+
+
 def test_interrupted_is_failed() -> None:
     """A command during which the gateway died is answered as failed at the next start, and not repeated."""
     memory, count = Memory(), _Count()
