@@ -58,6 +58,12 @@ def ask(folder: Path) -> dict[str, Any]:
         raise ServerError(
             "The gateway's state may not be read.", why=str(error), do=f"Use sudo, or the owner of {folder}."
         ) from error
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise ServerError(
+            "The gateway does not run.",
+            why=f"Nobody listens at {path}.",
+            do="sudo systemctl start qytet-edge; why it ended: systemctl status qytet-edge, journalctl -u qytet-edge.",
+        ) from error
     except (OSError, ValueError) as error:
         raise ServerError(
             "The gateway does not answer.",

@@ -31,6 +31,7 @@ from tests.servers.mosquitto import MosquittoServer
 NOBODY = User("qytet-edge", 64_123, frozenset({64_123}))
 ROOT = User("root", 0, frozenset({0}))
 GATEWAY = "tirana-gateway-01"
+GNSS = {"fix": 0, "satellites": 7, "sentences_good": 12}
 
 
 class Site:
@@ -107,7 +108,7 @@ def source(**more: Any) -> dict[str, Any]:
     """What a running gateway says of a source that is well."""
     device = {"seen_s": 5.0, "last_error": "", "errors": 0}
     usual = {"name": "dust", "state": "running", "records": 9, "errors": 0, "restarts": 0, "last_error": ""}
-    return {**usual, "devices": {"dust-1": device}, **more}
+    return {**usual, "detail": {}, "devices": {"dust-1": device}, **more}
 
 
 def test_a_configuration_that_is_wrong_is_the_only_finding(site: Site) -> None:
@@ -357,7 +358,7 @@ def test_a_source_is_asked_while_the_gateway_does_not_run(site: Site) -> None:
         with SerialLine(path, Pms5003(), lambda: {"pm1": 1, "pm2_5": 2, "pm10": 3}, period_s=0.01):
             ((name, found),) = await sources.sources(site.scene())
         assert (name, found.level) == ("dust", "ok"), found
-        assert "pms5003 speaks" in found.what
+        assert found.what == f"port {path}: a pms5003 speaks", "its name stands before it already"
         ((_name, found),) = await sources.sources(site.scene())
         assert found.level == "problem"
 
@@ -371,6 +372,8 @@ def test_a_source_is_asked_while_the_gateway_does_not_run(site: Site) -> None:
         (source(state="stuck"), "problem", "hangs"),
         (source(devices={}, errors=4, last_error="no answer"), "problem", "no answer"),
         (source(devices={}), "warning", "nothing yet"),
+        (source(devices={}, detail=GNSS | {"fix": 1}), "ok", "time and place by satellite (12 sentences, 7"),
+        (source(devices={}, detail=GNSS), "warning", "no fix yet"),
         (
             source(
                 devices={

@@ -22,7 +22,7 @@ def test_status_is_answered(tmp_path: Path) -> None:
 
     assert asyncio.run(main()) == {"deep": {"text": "ë" * 100_000}}
     assert not (tmp_path / status.SOCKET).exists()
-    with pytest.raises(ServerError, match=r"does not answer.*systemctl status"):
+    with pytest.raises(ServerError, match=r"does not run.*systemctl status"):
         status.ask(tmp_path)
 
 

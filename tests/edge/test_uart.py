@@ -279,7 +279,7 @@ def test_a_port_is_one_users_only(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with Port(str(wire.path), 9600):
-            with pytest.raises(OSError, match="lock"):
+            with pytest.raises(OSError, match="in use"):
                 async with Port(str(wire.path), 9600):
                     raise AssertionError
             (finding,) = await uart.probe(config(wire.path, "pms5003"), context(tmp_path))

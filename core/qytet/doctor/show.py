@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from itertools import groupby
+from textwrap import wrap
 
 import typer
 from rich.console import Console
@@ -33,13 +34,30 @@ def show(findings: list[Finding], *, as_json: bool) -> None:
 
 def _print(findings: list[Finding]) -> None:
     console = Console(highlight=False, soft_wrap=True)
+    width = console.width if console.is_terminal else 0  # a pipe gets whole sentences, for grep
     for group, members in groupby(findings, key=lambda finding: finding.group):
         console.print(f"[bold]{escape(group)}[/]")
         for finding in members:
-            console.print(f"  {_MARKS[finding.state]}  {escape(finding.name)}: {escape(finding.what)}")
+            what = _hanging(f"{finding.name}: {finding.what}", 11, width)
+            console.print(f"  {_MARKS[finding.state]}  {escape(what)}")
             if finding.do:
-                console.print(f"             {escape('Do: ' + finding.do)}")
+                console.print(f"             {escape(_hanging(f'Do: {finding.do}', 17, width))}")
     counts = Counter(finding.state for finding in findings)
     console.print(
         ", ".join(f"{counts[state]} {state}" for state in State if counts[state]) or "nothing checked"
     )
+
+
+def _hanging(text: str, column: int, width: int) -> str:
+    """The text with what follows its first line beginning at `column`; `width` 0 leaves its lines as they are."""
+    room = max(20, width - column)
+    lines = [
+        part
+        for line in text.splitlines()
+        for part in (
+            wrap(line.strip(), room, break_long_words=False, break_on_hyphens=False)
+            if width
+            else [line.strip()]
+        )
+    ]
+    return ("\n" + " " * column).join(lines)

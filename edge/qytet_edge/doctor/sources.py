@@ -36,7 +36,7 @@ async def _in_turn(scene: Scene, group: Sequence[SourceConfig]) -> list[tuple[st
     found = []
     for one in group:
         told = scene.source(one.name)
-        findings = [_told(told)] if told else await _asked(scene, one)
+        findings = [_told(told, getattr(one, "kind", ""))] if told else await _asked(scene, one)
         found += [(one.name, finding) for finding in findings]
     return found
 
@@ -58,10 +58,15 @@ async def _asked(scene: Scene, one: SourceConfig) -> list[Finding]:
         return [
             problem(f"it cannot be asked: {error}", "Check the port and the wires; or report this as a bug.")
         ]
-    return findings or [ok("nothing to be said of it")]
+    return [_tidy(one.name, finding) for finding in findings] or [ok("nothing to be said of it")]
 
 
-def _told(told: dict[str, Any]) -> Finding:
+def _tidy(name: str, finding: Finding) -> Finding:
+    """Its source's name stands before it already."""
+    return finding._replace(what=finding.what.removeprefix(f"Source {name}: ").rstrip("."))
+
+
+def _told(told: dict[str, Any], kind: str = "") -> Finding:
     """What the running gateway has seen of a source."""
     ages = [one["seen_s"] for one in told["devices"].values() if one["seen_s"] is not None]
     counted = f"{told['records']} records, {told['errors']} errors, {told['restarts']} restarts"
@@ -81,11 +86,31 @@ def _told(told: dict[str, Any]) -> Finding:
     if not ages:
         if told["errors"] or told["restarts"]:
             return problem(f"it has read nothing yet ({counted}{error})", "Check port, wires and supply.")
-        return warning(f"it has read nothing yet ({counted})", "Ask again after its interval.")
+        return _quiet(told, kind, counted)
     said = f"last reading {min(ages):.0f} s ago ({counted}{error})"
     if min(ages) > _RECENT_S:
         return warning(said, "Longer than a quarter of an hour: is that its interval?")
     return ok(said)
+
+
+def _quiet(told: dict[str, Any], kind: str, counted: str) -> Finding:
+    """Of a source without readings and without errors: some make none, others wait for somebody else."""
+    detail = told["detail"]
+    if "fix" in detail:  # a satellite receiver gives time and place, no readings
+        seen = f"{detail['sentences_good']} sentences, {detail['satellites'] or 0} satellites"
+        if detail["fix"]:
+            return ok(f"time and place by satellite ({seen})")
+        return warning(
+            f"no fix yet ({seen})", "Give its antenna a view of the sky, and ask again in ten minutes."
+        )
+    if kind == "nodes":
+        return warning(
+            "the local broker is connected; no node that is named in `devices` has said anything new",
+            "Is the node on, let in (sudo /opt/qytet-edge/nodes.sh list), and named in `devices`?",
+        )
+    if kind in ("file", "http"):
+        return ok(f"nothing new to read since the start ({counted})")
+    return warning(f"it has read nothing yet ({counted})", "Ask again after its interval.")
 
 
 def _output(told: dict[str, Any]) -> Finding:
