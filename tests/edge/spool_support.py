@@ -26,7 +26,7 @@ class FakeHost(Host):
     def up_ms(self) -> int:
         return self.up
 
-    def free_bytes(self, folder: Path) -> int:  # noqa: ARG002
+    def free_bytes(self, folder: Path) -> int:
         return self.free
 
     def new_boot(self) -> str:

@@ -43,11 +43,11 @@ class MemorySource:
     def start(self) -> None:
         """Nothing to start."""
 
-    def receive(self, timeout: float) -> Chunk | None:  # noqa: ARG002 - dictated by the protocol
+    def receive(self, timeout: float) -> Chunk | None:
         """The next chunk."""
         return self.chunks.popleft() if self.chunks else None
 
-    def acknowledge(self, epoch: int, tokens: list[int]) -> None:  # noqa: ARG002 - likewise
+    def acknowledge(self, epoch: int, tokens: list[int]) -> None:
         """Write it down, after `on_acknowledge` has looked at the world."""
         self.on_acknowledge()
         self.events.append(("ack", tokens))
