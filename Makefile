@@ -4,6 +4,8 @@
 
 PYTHON_HERE := .venv/bin/python
 # DURATION (s), PORT and DEMO (further options) belong to `make demo`; ARGS to pytest and the benchmarks.
+# Most tests wait for servers and for each other: one process more than there are processors, at most four.
+WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 export PYTHON
 
@@ -15,7 +17,7 @@ demo: environment ## Run the whole platform here; DURATION=60 ends by itself, PO
 
 test: environment-dev ## Run every test that fits into ten minutes; ends with what was skipped and why
 	@$(PYTHON_HERE) -m tests.servers.prepare
-	@exec $(PYTHON_HERE) -m pytest -m "not soak" --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@exec $(PYTHON_HERE) -m pytest -m "not soak" --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: environment-dev ## Lint, check types, imports and generated files
 	$(PYTHON_HERE) -m ruff check .
