@@ -249,6 +249,14 @@ def test_a_spool_that_cannot_grow_is_a_warning(site: Site) -> None:
     assert 0.5 < int(fits) * (1 << 20) / (disk.f_bavail * disk.f_frsize) < 1
 
 
+def test_a_disk_that_is_read_only_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rights do not show it: Linux remounts a dying card so that nobody may write, root neither."""
+    disk = list(os.statvfs(site.folder))
+    disk[8] |= os.ST_RDONLY  # f_flag
+    monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result(disk))
+    assert "read-only" in the_problem(list(machine.spool(site.scene()))).what
+
+
 def test_what_the_running_spool_says_is_told(site: Site) -> None:
     """A full disk is a problem, dropped records are a warning."""
     full = running(spool={"full_since_ms": 1, "full_why": "no space left", "dropped": 7})

@@ -115,6 +115,11 @@ def _may_write(scene: Scene, folder: Path) -> bool:
 
 def _room(scene: Scene, folder: Path) -> Finding:
     disk = os.statvfs(folder)
+    if disk.f_flag & os.ST_RDONLY:
+        return problem(
+            f"{folder} lies on a disk that is read-only",
+            "Linux does so with a card at its end: `dmesg` says why. Replace it; what waits can still be copied.",
+        )
     free = disk.f_bavail * disk.f_frsize
     try:
         used = sum(path.stat().st_size for path in folder.glob("spool.db*"))
@@ -123,7 +128,10 @@ def _room(scene: Scene, folder: Path) -> Finding:
     wanted = scene.config.spool.max_mb * _MIB + _BESIDE
     said = f"{free / _MIB:,.0f} MiB are free in {folder}"
     if free + used < _BESIDE:
-        return problem(f"{said}: the disk is full", "Delete what is not needed, or use a larger SD card.")
+        return problem(
+            f"{said}: not even the {_BESIDE / _MIB:.0f} MiB that the spool wants to leave free",
+            "Delete what is not needed, or use a larger SD card.",
+        )
     if free + used < wanted:
         fits = max(1, (free + used - _BESIDE) // _MIB * 9 // 10)
         return warning(
@@ -144,4 +152,4 @@ def _kept(state: dict[str, object]) -> Iterator[Finding]:
             f"{state['dropped']} records were dropped in all, oldest first, because the spool was full",
             "Look at the uplink; raise [spool] max_mb or max_age_days.",
         )
-    yield ok(f"{state['records']} records wait for the city")
+    yield ok(f"records waiting for the city: {state['records']}")
