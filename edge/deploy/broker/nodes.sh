@@ -6,6 +6,8 @@
 # password once; it is kept as a digest only. No password ever stands in a command line.
 set -eu
 umask 077
+LC_ALL=C
+export LC_ALL
 
 root=${QYTET_EDGE_ROOT:-}
 folder=$root/etc/mosquitto
@@ -18,7 +20,10 @@ fail() {
 }
 
 is_name() {
-    printf '%s' "$1" | grep -qxE '[a-z0-9_-]{1,64}' && [ "$1" != relay ]
+    case $1 in
+    '' | relay | *[!a-z0-9_-]*) return 1 ;;
+    esac
+    [ "${#1}" -le 64 ]
 }
 
 # Replaced by one rename; the broker reads it as its own user, after SIGHUP.
