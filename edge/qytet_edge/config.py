@@ -139,8 +139,8 @@ class SpoolSection(_Section):
     max_mb: int = Field(
         2048,
         ge=1,
-        description="Mebibytes on disk, at most; then the oldest records go, counted. At 141 bytes a record of four "
-        "values, 2048 hold 84 hours of 50 records a second. The disk must have the room, and 32 MiB more: a full "
+        description="Mebibytes on disk, at most; then the oldest records go, counted. At 148 bytes a record of four "
+        "values, 2048 hold 80 hours of 50 records a second. The disk must have the room, and 32 MiB more: a full "
         "disk makes new readings wait instead.",
     )
     max_age_days: float = Field(
