@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from qytet.log import get
 from qytet_contract.records import MAX_SEQ
 from qytet_contract.topics import OBS
 from qytet_edge.records import Checkpoint, Notice, Record, Relayed
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Change"]
 
+_log = get("spool")
 SWEEP = 20_000
 """Rows deleted at once: a mark after days of outage must not hold up the puts for seconds."""
 
@@ -50,12 +52,10 @@ class Change:
         return records
 
     def _number(self, reading: Dated) -> Record:
-        boot = self._boot((reading.device, self._meta.get("boot", self._store.boot)), own=True)
-        if (
-            boot.next_seq > MAX_SEQ
-        ):  # all numbers are used (or the city said so): every device begins another boot
+        boot = self._boot((reading.device, self._own_boot), own=True)
+        if boot.next_seq > MAX_SEQ:  # all numbers are used: every device begins another boot
             self.note("boot", self._store.host.new_boot())
-            boot = self._boot((reading.device, self._meta["boot"]), own=True)
+            boot = self._boot((reading.device, self._own_boot), own=True)
         record = Record(
             reading.device, boot.boot, boot.next_seq, reading.t_ms, reading.up_ms, reading.tq, reading.m
         )
@@ -103,21 +103,41 @@ class Change:
         found = self._boot((device, boot), own=False)
         found.lo = max(found.lo, lo)
 
+    @property
+    def _own_boot(self) -> str:
+        return str(self._meta.get("boot", self._store.boot))
+
     def mark(self, device: str, name: str, seq: int) -> None:
         """Let go of everything of this boot up to `seq`.
 
-        A mark above all numbers that we have given (a card that forgot what it had promised to keep) makes the
-        numbering go on above it: the city would take what has a lower number for a duplicate.
+        A mark above all numbers that our present boot has given: an older file was put in place of this one, and
+        what the city has under these numbers is something else. What was made since is numbered anew.
         """
         if (device, name) not in self._store.boots and (device, name) not in self.boots:
             return
         boot = self._boot((device, name), own=False)
         if seq <= boot.mark:
             return
+        if seq >= boot.next_seq and boot.own and name == self._own_boot:
+            self._renumber(boot)
         boot.mark = seq
         boot.next_seq = max(boot.next_seq, seq + 1)
         if boot.low and boot.low <= seq:
             self.sweep(boot.key)
+
+    def _renumber(self, boot: Boot) -> None:
+        """Give the newest records of a boot other numbers, under another boot.
+
+        Those of them that the city has after all become dead letters there: of one datastream and instant it keeps
+        the first.
+        """
+        first = max(boot.mark, boot.next_seq - 1 - SWEEP)
+        held = self._store.read(*boot.key, first, SWEEP, 1 << 30)
+        held += [record for owner, record in self._kept if owner is boot]
+        self.note("boot", self._store.host.new_boot())
+        _log.error("the city knows numbers that were not given; records are numbered anew", records=len(held))
+        for record in held:
+            self._number(Dated(record.device, record.t_ms, record.up_ms, record.tq, record.m))
 
     def sweep(self, key: Key) -> None:
         """Delete rows that are marked, at most SWEEP of them; `boot.dead` says whether more are left."""

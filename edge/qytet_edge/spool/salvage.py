@@ -15,6 +15,7 @@ from qytet_edge.spool.faults import UNREADABLE, Fault, classify
 from qytet_edge.spool.host import Host
 from qytet_edge.spool.model import Limits
 from qytet_edge.spool.recover import rescue
+from qytet_edge.spool.rows import damaged
 from qytet_edge.spool.store import Store
 
 __all__ = ["aside", "open_store", "set_aside"]
@@ -31,7 +32,8 @@ def open_store(
 ) -> tuple[Store, int]:
     """The spool's file, mended as far as it can be, and how many records were copied from a corrupt one.
 
-    `memory`: what the store knew that used this file until now, so that this need not be read from a corrupt one.
+    `memory`: what the store knew that used this file until now, so that this need not be read from a corrupt one,
+    and that a file which has forgotten what was durable is found out.
     `beat` is called again and again while there is progress.
     Raises sqlite3.Error or OSError if there can be no file now.
     """
@@ -40,17 +42,20 @@ def open_store(
         _move_log(path, pending)  # a crash came between the two renamings
     try:
         store = Store(path, limits, host, check=memory is None)
+        if memory is not None and not memory.aside and store.lags(memory):
+            store.sql.close()
+            raise damaged("it has forgotten what was durable")
     except UNREADABLE as error:
         if classify(error) is not Fault.CORRUPT:
             raise
         _log.error("the spool is corrupt and set aside", path=str(path), why=str(error))
-        set_aside(path)
+        set_aside(path, memory)
         store = Store(path, limits, host)
     if not pending.exists():
         return store, 0
     try:
         store.apply([])  # its new boot is written down
-        count, whole = rescue(pending, store, memory, beat)
+        count, whole = rescue(pending, store, memory if memory and memory.aside else None, beat)
     finally:
         store.close(clean=False)
     if whole:
@@ -75,8 +80,8 @@ def _wal(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def set_aside(path: Path) -> None:
-    """Take a corrupt file out of the way, with its log; `open_store` copies what it has.
+def set_aside(path: Path, memory: Store | None = None) -> None:
+    """Take a corrupt file out of the way, with its log; `open_store` copies what it has, and `memory` knows of it.
 
     The file first: a log without its file is worth nothing, a file without its log would pass for an older state.
     """
@@ -86,6 +91,8 @@ def set_aside(path: Path) -> None:
     if pending.exists():
         _retire(path, pending, keep=1 << 30)
     path.replace(pending)
+    if memory is not None:
+        memory.aside = True
     _move_log(path, pending)
     _sync_folder(path.parent)
 

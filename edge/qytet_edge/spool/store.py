@@ -51,6 +51,8 @@ class Store:
         self.oldest_s: int | None = None
         self.looked_s = -1
         self.shrinking = False
+        self.aside = False
+        """Whether the file was set aside: what memory knows belongs to the copy that is to be rescued."""
         self.dead: set[Key] = set()
         """Boots with marked rows that wait for their deletion."""
         self.sql = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
@@ -136,6 +138,11 @@ class Store:
         """Go on counting where another store of this process ended; no id of a notice is given twice."""
         self.duplicates, self.conflicts, self.commits = old.duplicates, old.conflicts, old.commits
         self.next_notice = max(self.next_notice, old.next_notice)
+
+    def lags(self, memory: "Store") -> bool:
+        """Whether this file has forgotten numbers that it had given: the disk lied, or another file was put here."""
+        known = ((boot, self.boots.get(key)) for key, boot in memory.boots.items() if boot.own)
+        return any(here is None or here.next_seq < boot.next_seq for boot, here in known)
 
     def _begin_life(self) -> None:
         """Go on with the numbering if this is still the same boot of Linux; otherwise begin another one."""

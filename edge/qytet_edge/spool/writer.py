@@ -213,7 +213,7 @@ class Writer:
     def _open(self) -> Store:
         """Open the file (anew); raises sqlite3.Error or OSError."""
         if self._distrusted:
-            salvage.set_aside(self.path)
+            salvage.set_aside(self.path, self._known)
             self._distrusted = False
         known = self._known
         store, copied = salvage.open_store(self.path, self.limits, self.host, known, self._beat)
