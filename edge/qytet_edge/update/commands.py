@@ -1,4 +1,7 @@
-"""`qytet edge update`: make bundles, put them on trial, go back; `config_apply` does it for a configuration."""
+"""`qytet edge update`: make bundles, put them on trial, go back; `config_apply` does it for a configuration.
+
+What knows signatures is imported when it is used: cryptography takes 7 MB, and the gateway that runs needs none of it.
+"""
 
 import json
 import tempfile
@@ -9,10 +12,7 @@ from typing import Annotated
 import typer
 
 from qytet.errors import InputError
-from qytet_edge.update import apply as root_side
-from qytet_edge.update import bundle as bundles
-from qytet_edge.update import disk, manifest, trial
-from qytet_edge.update.fetch import fetch
+from qytet_edge.update import disk, trial
 from qytet_edge.update.layout import Layout
 
 __all__ = ["app", "config_apply"]
@@ -41,6 +41,9 @@ def apply(
     as_json: Json = False,
 ) -> None:
     """Put a signed bundle's release on trial and start it; without evidence the old one comes back."""
+    from qytet_edge.update import apply as root_side
+    from qytet_edge.update.fetch import fetch
+
     layout = Layout(root)
     with tempfile.TemporaryDirectory(prefix="qytet-update-") as name:
         path = Path(source)
@@ -59,6 +62,8 @@ def apply(
 @app.command()
 def requested(root: Root = SLASH) -> None:
     """Install what the gateway has asked for (called by qytet-edge-update.service)."""
+    from qytet_edge.update import apply as root_side
+
     layout = Layout(root)
     if layout.request.exists() or layout.request.is_symlink():
         typer.echo(f"{root_side.requested(layout)} is on trial.")
@@ -67,6 +72,8 @@ def requested(root: Root = SLASH) -> None:
 @app.command()
 def rollback(root: Root = SLASH, as_json: Json = False) -> None:
     """Go back at once: end a trial, or return to the release before this one."""
+    from qytet_edge.update import apply as root_side
+
     version = root_side.rollback(Layout(root))
     typer.echo(json.dumps({"running": version}) if as_json else f"{version} runs again.")
 
@@ -100,6 +107,8 @@ def keygen(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the two files go; it must exist.")],
 ) -> None:
     """Make a pair of keys: update.key signs bundles and stays secret; update.pem goes to the gateways."""
+    from qytet_edge.update import manifest
+
     private, public = manifest.new_key()
     for name, content, mode in (("update.key", private, 0o600), ("update.pem", public, 0o644)):
         if (folder / name).exists():
@@ -124,6 +133,9 @@ def bundle(
     as_json: Json = False,
 ) -> None:
     """Make a signed bundle of wheels."""
+    from qytet_edge.update import bundle as bundles
+    from qytet_edge.update import manifest
+
     made = bundles.make(version, wheels, deploy, key, out)
     document = {"version": version, "files": len(made.files), "bytes": made.size}
     document |= {"bundle": str(out), "sha256": manifest.digest(out).sha256}
@@ -141,6 +153,7 @@ def config_apply(
 ) -> None:
     """Put a configuration on trial and start with it; without evidence the old one comes back."""
     from qytet_edge import config  # it brings the plug-ins' models, which updates do not need
+    from qytet_edge.update import apply as root_side
 
     digest = root_side.apply_config(Layout(root), new, config.read_and_try, checks=minutes)
     _say_trial(digest, minutes, as_json=as_json)
