@@ -15,6 +15,8 @@ MOST_DEVICES = 2000
 """Devices of which a source's account keeps the last reading and the errors; the one silent longest makes room."""
 MOST_KEYS = 256
 """Values of a device that are shown; a device that speaks of ever new keys begins again."""
+MOST_CHARACTERS = 300
+"""Of what is told of a trouble; a stranger's bytes may stand in it."""
 TELL_S = 60.0
 """Seconds between two log lines about the same trouble."""
 
@@ -84,6 +86,7 @@ class Account:
 
     def trouble(self, what: str, device: str = "") -> None:
         """Count an error; log the first, then at most one line a minute for each device."""
+        what = _plain(what)
         self.errors += 1
         self.error = what
         if device:
@@ -204,6 +207,16 @@ def _reading(record: Relayed) -> Reading:
     except msgspec.MsgspecError:  # the city judges it, not we
         values = {}
     return Reading(record.device, values, record.t_ms, record.tq)
+
+
+def _plain(text: str) -> str:
+    """One line that a terminal may print: an instrument or a server must not move a technician's cursor."""
+    text = text[:MOST_CHARACTERS]
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    )
 
 
 def _bounded(table: dict[str, Any]) -> None:
