@@ -172,7 +172,8 @@ class Connection:
                 code = client.loop(LOOP_S)
             reason = paho.error_string(code)
         except Exception as error:  # noqa: BLE001 (a stranger may answer anything; whatever breaks ends the line)
-            reason = str(error) or type(error).__name__
+            number = f"[Errno {error.errno}] " if isinstance(error, OSError) else ""
+            reason = str(error).removeprefix(number) or type(error).__name__
         finally:
             if client is not None:
                 _let_go(client)
