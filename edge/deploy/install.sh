@@ -138,8 +138,10 @@ make_user() {
     folder /opt/qytet-edge/releases 755
     folder /etc/qytet-edge 755
     folder /etc/qytet-edge/update-keys 755
-    folder /var/lib/qytet-edge 750 qytet-edge:qytet-edge
-    folder /var/lib/qytet-edge/update 750 qytet-edge:qytet-edge
+    # What the service owns is left alone once it is there: a link in it must not lead our chown elsewhere.
+    for name in qytet-edge qytet-edge/update; do
+        [ -e "$root/var/lib/$name" ] || folder "/var/lib/$name" 750 qytet-edge:qytet-edge
+    done
     [ -e "$root/opt/qytet-edge/lock" ] || run touch "$root/opt/qytet-edge/lock"
 }
 
