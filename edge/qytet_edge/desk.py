@@ -17,8 +17,10 @@ MOST_KEYS = 256
 """Values of a device that are shown; a device that speaks of ever new keys begins again."""
 MOST_CHARACTERS = 300
 """Of what is told of a trouble; a stranger's bytes may stand in it."""
-TELL_S = 60.0
-"""Seconds between two log lines about the same trouble."""
+TELL_S = (60.0, 3600.0)
+"""Seconds between two log lines about a device; while it is the same trouble they double, up to the second."""
+LASTS = 2
+"""A trouble that was away for so many times that pause is a new one."""
 
 _log = log.get("inbox")
 
@@ -53,6 +55,26 @@ class Last(msgspec.Struct):
     values: dict[str, float | int | None] = msgspec.field(default_factory=dict)
 
 
+class _Told(msgspec.Struct):
+    """What was last logged of a device's troubles, when, and how long nothing more is."""
+
+    what: str = ""
+    at: float = float("-inf")
+    seen: float = float("-inf")
+    pause: float = TELL_S[0]
+    unsaid: int = 0
+
+    def is_due(self, what: str, now: float) -> bool:
+        """Whether this trouble is to be logged now."""
+        lasts = what == self.what and now - self.seen < LASTS * self.pause
+        self.seen = now
+        if now - self.at < (self.pause if lasts else TELL_S[0]):
+            return False
+        self.pause = min(2 * self.pause, TELL_S[1]) if lasts else TELL_S[0]
+        self.what, self.at = what, now
+        return True
+
+
 class Account:
     """How one source is; outlives its restarts. `state`: waiting, running, stuck or stopped."""
 
@@ -67,7 +89,7 @@ class Account:
         self.devices: dict[str, Last] = {}
         self.progress_at = now()
         self.putting = 0
-        self._told: dict[str, tuple[float, int]] = {}
+        self._told: dict[str, _Told] = {}
 
     def progress(self) -> None:
         """A sign of life."""
@@ -85,7 +107,7 @@ class Account:
         self.records += count
 
     def trouble(self, what: str, device: str = "") -> None:
-        """Count an error; log the first, then at most one line a minute for each device."""
+        """Count an error; log the first, then one line a minute for each device, and ever fewer of one that lasts."""
         what = _plain(what)
         self.errors += 1
         self.error = what
@@ -93,13 +115,14 @@ class Account:
             last = self._last(device)
             last.errors += 1
             last.error = what
-        told_at, unsaid = self._told.get(device, (float("-inf"), 0))
-        if self.now() - told_at < TELL_S:
-            self._told[device] = (told_at, unsaid + 1)
-            return
-        _bounded(self._told)
-        self._told[device] = (self.now(), 0)
-        _log.warning("trouble", source=self.name, device=device, what=what, unsaid=unsaid)
+        if device not in self._told:
+            _bounded(self._told)
+        told = self._told.setdefault(device, _Told())
+        if told.is_due(what, self.now()):
+            _log.warning("trouble", source=self.name, device=device, what=what, unsaid=told.unsaid)
+            told.unsaid = 0
+        else:
+            told.unsaid += 1
 
     def state_now(self) -> dict[str, Any]:
         """For status: plain values; `seen_s` and `progress_s` are ages in seconds."""
