@@ -227,6 +227,50 @@ def test_rotation_loses_nothing(log: Path) -> None:
     assert sink.troubles == []
 
 
+@pytest.mark.parametrize("form", [{}, {"time": TIME}], ids=["untimed", "timed"])
+@pytest.mark.parametrize("begun", ["", HEADER, HEADER + rows(6, 8)], ids=["empty", "header", "rows"])
+def test_a_writer_that_hears_of_the_rotation_late_loses_nothing(
+    begun: str, form: dict[str, Any], log: Path
+) -> None:
+    """What comes to the old file after the new one was begun is read there, and only that."""
+
+    async def work(sink: MemorySink) -> None:
+        source = create(config(**form), context(log.parent))
+        log.write_text(HEADER + rows(0, 4))
+        await look(source, sink)
+        old = log.rename(log.with_name("log.csv.1"))
+        log.write_text(begun)
+        await look(source, sink)
+        await look(source, sink)
+        append(old, rows(4, 6))
+        await look(source, sink)
+        append(log, (HEADER if not begun else "") + ("" if "6" in begun else rows(6, 8)) + rows(8, 9))
+        await look(source, sink)
+
+    sink = run(work)
+    assert sorted(values(sink)) == list(range(9))
+    assert sink.troubles == []
+
+
+def test_half_a_line_of_a_rotated_file_is_no_row(log: Path) -> None:
+    """A program that writes its buffer in pieces may end the old file a moment after it was renamed."""
+
+    async def work(sink: MemorySink) -> None:
+        source = timed(log)
+        log.write_text(HEADER + rows(0, 2) + row(25)[:-2])
+        await look(source, sink)
+        old = log.rename(log.with_name("log.csv.1"))
+        log.write_text(HEADER)
+        await look(source, sink)
+        await look(source, sink)
+        append(old, row(25)[-2:])
+        append(log, row(26))
+        await look(source, sink)
+
+    sink = run(work)
+    assert sorted(values(sink)) == [0, 1, 25, 26]
+
+
 def test_between_rename_and_the_new_file_nothing_is_missed(log: Path) -> None:
     """While there is no file of the name yet, the renamed one is followed."""
 

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from qytet_edge.findings import Finding, ok, problem, warning
 from qytet_edge.inbox.files.columns import Column, fixed_streams
-from qytet_edge.inbox.files.reader import Form, Progress, Step, decode, encode, step
+from qytet_edge.inbox.files.reader import SETTLED_S, Form, Progress, Step, decode, encode, step
 from qytet_edge.inbox.files.stamps import Time
 from qytet_edge.inbox.kinds import Context, Slug, SourceConfig
 from qytet_edge.ports import Sink
@@ -23,8 +23,6 @@ from qytet_edge.records import Checkpoint
 
 __all__ = ["FileConfig", "FileSource", "probe_file"]
 
-SETTLED_S = 60.0
-"""An older file of several that was not written to for so long is done: its last line needs no end."""
 TELL_S = 300.0
 """Seconds until the same trouble with a file is told again."""
 

@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal, NamedTuple
 
 import msgspec
 
-__all__ = ["Found", "Line", "Place", "after", "find", "fits", "lines", "unread"]
+__all__ = ["Found", "Line", "Place", "after", "find", "fits", "grown", "lines", "unread"]
 
 PRINT = 256  # bytes, from the file's beginning and before the place
 PIECE = 1 << 18  # bytes read at a time, and so the longest line
@@ -114,10 +114,28 @@ def after(file: BinaryIO, place: Place, last: Line | None) -> Place:
     )
 
 
-def unread(path: Path, since: int) -> tuple[Place | None, tuple[str, ...]]:
+def grown(path: Path, place: Place) -> Path | None:
+    """Another file of the folder of `path` that this place belongs to, by inode and bytes, if it has more by now."""
+    try:
+        with os.scandir(path.parent) as entries:
+            for entry in entries:
+                if (
+                    entry.inode() == place.ino
+                    and entry.name != path.name
+                    and entry.is_file(follow_symlinks=False)
+                ):
+                    found = Path(entry.path)
+                    return found if entry.stat().st_size > place.off and fits(found, place) else None
+    except FileNotFoundError:
+        pass  # the folder, or the file while we looked: the next look finds out
+    return None
+
+
+def unread(path: Path, since: int, done_with: int = 0) -> tuple[Place | None, tuple[str, ...]]:
     """The oldest generation of `path` that was written to after `since` (Unix ns), from its beginning; None: none.
 
-    Generations are files named as `path` with something appended. Also the names of those that are compressed.
+    Generations are files named as `path` with something appended, but for the one with the inode `done_with`. Also
+    the names of those that are compressed.
     """
     with os.scandir(path.parent) as entries:
         later = sorted(
@@ -125,6 +143,7 @@ def unread(path: Path, since: int) -> tuple[Place | None, tuple[str, ...]]:
             for entry in entries
             if entry.name.startswith(path.name)
             and entry.name != path.name
+            and entry.inode() != done_with
             and entry.is_file(follow_symlinks=False)
             and entry.stat().st_mtime_ns > since
         )
