@@ -84,6 +84,20 @@ def test_what_is_written_reads_back(order: Any, kept: tuple[str, float]) -> None
     assert raw(encoded(kept[1], kept[0], order), kept[0], order) == kept[1]
 
 
+@pytest.mark.parametrize(
+    ("registers", "more"),
+    [
+        ([0x7FEF, 0xFFFF, 0xFFFF, 0xFFFF], {"type": "f64", "property": "lamp_active_power", "unit": "kW"}),
+        ([65535], {"scale": 1e308}),
+    ],
+)
+def test_a_number_beyond_all_numbers_is_no_value(registers: list[int], more: dict[str, Any]) -> None:
+    """What scaling makes infinite is null with trouble: one unit's garbage must not end its whole line's source."""
+    value, wrong = _value(registers, **more)
+    assert value is None
+    assert "beyond all numbers" in wrong
+
+
 def test_a_number_that_does_not_fit_is_refused() -> None:
     """Nothing is cut off in silence when a value is written."""
     with pytest.raises(ValueError, match="u16 cannot hold 65536"):

@@ -80,7 +80,10 @@ def decoded(item: Item, registers: Sequence[int]) -> tuple[Value, str]:
         if measured is None:
             return None, f"{item.key}: {wrong}"
         value = measured
-    return _plain(item.conversion.apply(value), _DIGITS_F32 if field.type == "f32" else _DIGITS), ""
+    value = item.conversion.apply(value)
+    if not math.isfinite(value):  # no record could hold it, and the whole line's source would fail
+        return None, f"{item.key}: {number} is beyond all numbers once it is scaled"
+    return _plain(value, _DIGITS_F32 if field.type == "f32" else _DIGITS), ""
 
 
 def _plain(value: float, digits: int) -> float | int:
