@@ -110,6 +110,8 @@ class Gateway:
     async def alive(self) -> str:
         """What the watchdog asks: "" if the spool's writer makes progress or has said why it cannot."""
         busy = self.spool.busy_s()
+        if math.isinf(busy):  # it will not come back, also if the disk was full when it went
+            return "the spool's writer has failed"
         if busy > _HANGS_S and self.spool.state().full_since_ms is None:
             return f"the spool's writer has been at one thing for {busy:.0f} s"
         return ""
