@@ -17,7 +17,7 @@ demo: environment ## Run the whole platform here; DURATION=60 ends by itself, PO
 
 test: environment-dev ## Run every test that fits into ten minutes; ends with what was skipped and why
 	@$(PYTHON_HERE) -m tests.servers.prepare
-	@exec $(PYTHON_HERE) -m pytest -m "not soak" --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
+	@exec $(PYTHON_HERE) -m pytest -m "not soak" --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: environment-dev ## Lint, check types, imports and generated files
 	$(PYTHON_HERE) -m ruff check .

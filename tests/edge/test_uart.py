@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import time
 from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
@@ -150,16 +149,17 @@ def test_the_warm_up_does_not_count(tmp_path: Path) -> None:
 
     async def main() -> None:
         sink = RecordingSink()
-        source = uart.create(config(wire.path, "pms5003", warm_up_s=0.2, report_s=0.05), context(tmp_path))
-        began = time.monotonic()
+        source = uart.create(config(wire.path, "pms5003", warm_up_s=1.0, report_s=0.05), context(tmp_path))
         early: list[float] = []
-        wire._values = lambda: {"pm1": 1, "pm2_5": 999 if time.monotonic() < began + 0.2 else 7, "pm10": 1}
+        numbers = count()
+        wire._values = lambda: {"pm1": 1, "pm2_5": 999 if next(numbers) < 20 else 7, "pm10": 1}
         async with running(source, sink):
             wire.silent = False
             await sink.until(lambda: sink.beats > 5)
             early += [0.0] * len(sink.readings)
             await sink.until(lambda: len(sink.readings) >= 3)
         assert not early
+        assert [good["pm2_5"] for good in wire.told.good[:20]] == [999] * 20
         assert set(sink.values("pm2_5")) == {7}
 
     with line(tmp_path, "pms5003") as wire:

@@ -17,8 +17,8 @@ import psycopg
 __all__ = ["Progress", "exists", "refresh"]
 
 _LOCK = 0x515954524F4C4C  # "QYTROLL": one at a time
-LATE_A_STEP = 500
-"""Days of datastreams that one transaction computes again."""
+LATE_A_STEP = 50
+"""Days of datastreams that one transaction computes again: ingest waits for it if it notes one of them anew."""
 PAUSE_S = 0.02
 """Between two looks whether older transactions are over; nothing announces that."""
 
