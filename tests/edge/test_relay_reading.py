@@ -11,6 +11,7 @@ from qytet_contract import records, strictjson, topics
 from qytet_contract.codes import ContractError
 from qytet_edge.inbox.relay.reading import Heard, Word, understand
 from qytet_edge.records import Notice, Relayed
+from qytet_edge.uplink import payloads
 from qytet_simulators.fuzz import Fuzzer
 
 VECTORS = Path(__file__).parents[2] / "contract" / "vectors"
@@ -137,6 +138,19 @@ def test_losses_are_told_to_the_spool_and_not_past_it() -> None:
     fresh = msgspec.json.encode({**birth, "lo": 1})
     assert understand(NODE, "birth", "", fresh).notices == (Notice(NODE, "birth", fresh, retain=True),)
     assert understand(NODE, "birth", "", b"") == Heard(notices=(Notice(NODE, "birth", b"", retain=True),))
+
+
+@pytest.mark.parametrize("kind", ["obs", "hist", "birth", "state", "log"])
+@pytest.mark.parametrize(
+    "frame", ["%s", '{"v":1,"boot":"9f3a01c2","r":[%s]}', '{"boot":"9f3a01c2","lo":9,"m":%s}']
+)
+def test_brackets_without_end_stop_nobody(kind: str, frame: str) -> None:
+    """The deepest message that fits goes on as it came, past relay and uplink: it would come again after any crash."""
+    payload = (frame % ("[" * 100_000 + "]" * 100_000)).encode()
+    assert [notice.payload for notice in understand(NODE, kind, "", payload).notices] == [payload]
+    assert payloads.lower_birth(payload, {"9f3a01c2": 5}) == payload
+    with pytest.raises(ContractError):
+        payloads.stored(payload)
 
 
 def test_a_mark_answers_what_it_covers() -> None:

@@ -13,6 +13,8 @@ from qytet_edge.records import Record
 __all__ = ["Stored", "birth", "hist", "lower_birth", "obs", "row", "state", "stored"]
 
 _encode = msgspec.json.Encoder().encode
+_BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a stranger's bytes may raise; brackets without end raise the last."""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -76,7 +78,7 @@ def lower_birth(payload: bytes, lowest: dict[str, int]) -> bytes:
     try:
         found: Any = msgspec.json.decode(payload)
         here, lo = lowest.get(found["boot"]), found["lo"]
-    except (msgspec.DecodeError, UnicodeDecodeError, TypeError, KeyError):
+    except (*_BAD, TypeError, KeyError):
         return payload  # not a birth: the city says so, with these bytes
     if here is None or type(lo) is not int or lo <= here:
         return payload
@@ -87,7 +89,7 @@ def stored(payload: bytes) -> Stored:
     """Read a `stored` mark. Raises ContractError."""
     try:
         mark = _decode_stored(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _BAD as error:
         raise ContractError("wrong_type", str(error)) from None
     notices.check_stored({"v": mark.v, "boot": mark.boot, "seq": mark.seq})
     records.check_boot(mark.boot)

@@ -21,6 +21,8 @@ MOST_VALUES_BYTES = 16_384
 """64 values with the longest names and channels take half of it; more is blank space, and goes on as it came."""
 _RETAINED = (topics.BIRTH, topics.STATE)
 _Values = dict[str, int | float | None]
+_BAD = (ContractError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What a node's bytes may raise; brackets without end raise the last."""
 
 
 class Word(NamedTuple):
@@ -86,7 +88,7 @@ def understand(device: str, kind: str, ident: str, payload: bytes) -> Heard:
             return _understand_obs(device, payload)
         if kind == topics.HIST:
             return _understand_hist(device, payload)
-    except (ContractError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _BAD as error:
         why = f"{kind} cannot be read: {error}"
         return Heard(notices=(Notice(device, kind, payload),), why=why[:200])
     if kind == topics.BIRTH:
@@ -140,7 +142,7 @@ def _rows(
             values = _values.decode(m)
             good.append(_relayed(device, boot, seq, t, up, tq, m, values, lo))
             keys += len(values)
-        except (ContractError, msgspec.MsgspecError, UnicodeDecodeError):
+        except _BAD:
             bad.append(bytes(raw))
     return good, bad, keys
 
@@ -181,7 +183,7 @@ def _understand_birth(device: str, payload: bytes) -> Heard:
         found = _birth.decode(payload)
         value: Any = strictjson.loads(payload)
         notices.check_birth(value)
-    except (ContractError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _BAD as error:
         why = (
             f"birth cannot be read: {error}"[:200] if payload else ""
         )  # empty: the broker's memory is cleared
