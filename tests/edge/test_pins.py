@@ -13,12 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from qytet_edge.desk import Account, Desk
 from qytet_edge.inbox import pins
 from qytet_edge.inbox.kinds import SOURCES, Context, model
 from qytet_edge.inbox.pins.contact import Contact
 from qytet_edge.inbox.pins.counter import Counter
 from qytet_edge.inbox.pins.finder import PulseFinder
+from qytet_edge.spool import Limits, Spool
 from tests.edge.recording_sink import RecordingSink, ended, running
+from tests.edge.spool_support import NOW_MS, FakeHost
 
 READ: TypeAdapter[pins.Config] = TypeAdapter(pins.Config)
 
@@ -329,12 +332,41 @@ def test_short_openings_are_told_while_the_disk_waits(street: Street) -> None:
                     act()
                     while source.state()["state"] == last:  # noqa: ASYNC110 (it is the state that is tested)
                         await asyncio.sleep(0)
+            for _ in range(10):  # until the last put waits behind the others
+                await asyncio.sleep(0)
             await sink.has_room()
             await sink.until(lambda: len(sink.readings) == 7)
             assert sink.values("cabinet_door_open") == [0, 1, 0, 1, 0, 1, 0]
             assert source.state()["lost"] == 0
 
     asyncio.run(main())
+
+
+def test_a_change_bears_its_own_time_however_long_the_disk_was_full(street: Street, tmp_path: Path) -> None:
+    """A door that moved while nothing could be written moved then, not when there was room again."""
+    host, now = FakeHost(), [NOW_MS]
+
+    async def main() -> None:
+        limits = Limits(spare_bytes=1 << 20)
+        async with Spool(tmp_path / "spool.db", limits, lambda: (now[0], "ntp"), host=host) as kept:
+            source = contact(street, debounce_ms=0)
+            async with running(source, Desk(Account("door"), kept)):
+                await kept.fresh.wait()
+                host.free = 0
+                for act in (street.close_contact, street.open_contact):
+                    now[0] += 60_000
+                    waiting = kept.state().waiting
+                    act()
+                    while kept.state().waiting == waiting:  # noqa: ASYNC110 (the spool tells nobody)
+                        await asyncio.sleep(0.001)
+                now[0] += 3_600_000
+                host.free = 1 << 40
+                while kept.state().records < 3:  # noqa: ASYNC110 (the spool tells nobody)
+                    await asyncio.sleep(0.001)
+                found = await kept.read("gw-1", kept.boot, 0, 9, 9999)
+        assert [record.t_ms for record in found] == [NOW_MS, NOW_MS + 60_000, NOW_MS + 120_000]
+
+    asyncio.run(asyncio.wait_for(main(), 20))
 
 
 @pytest.mark.parametrize(

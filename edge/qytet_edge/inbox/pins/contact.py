@@ -28,7 +28,7 @@ class Contact:
         self.streams: Mapping[str, Sequence[str]] = {device: (config.key,)}
         self._beat_s = min(config.heartbeat_s, 60.0)
         self.deadline_s = 60.0 + 2 * self._beat_s
-        self._states: deque[int] = deque(maxlen=_WAITING)
+        self._puts: deque[asyncio.Task[None]] = deque()
         self._lost = 0
         self._last: int | None = None
 
@@ -47,10 +47,11 @@ class Contact:
         )
         try:
             pin.watch(self._changed)
-            self._see(pin)
+            self._see(pin, sink)
             await together(self._watch(pin, sink), self._tell(sink))
         finally:
             pin.close()
+            await self._give_up()
 
     def _changed(self, _seconds: float, _level: int) -> None:
         """An edge, in gpiozero's thread."""
@@ -62,7 +63,7 @@ class Contact:
             if not await self._settled():
                 sink.trouble(f"the contact chatters for {_CHATTER_S:g} s", device=self._device)
             if self._value(pin) != self._last:
-                self._see(pin)
+                self._see(pin, sink)
 
     async def _settled(self) -> bool:
         """Wait for the debounce time without an edge; false if that does not come."""
@@ -85,14 +86,28 @@ class Contact:
     def _value(self, pin: InputPin) -> int:
         return int(pin.active != self._config.invert)
 
-    def _see(self, pin: InputPin) -> None:
+    def _see(self, pin: InputPin, sink: Sink) -> None:
         self._last = self._value(pin)
-        self._lost += len(self._states) == _WAITING
-        self._states.append(self._last)
+        self._put(sink, self._last)
+
+    def _put(self, sink: Sink, state: int) -> None:
+        """Put a state at once, so that it bears the time of now, however long the disk makes it wait."""
+        while len(self._puts) >= _WAITING:
+            self._lost += 1
+            self._puts.popleft().cancel()
+        reading = Reading(self._device, {self._config.key: state})
+        self._puts.append(asyncio.ensure_future(sink.put([reading])))
         self._news.set()
 
+    async def _give_up(self) -> None:
+        """Nobody waits for what is not kept yet."""
+        puts, self._puts = list(self._puts), deque()
+        for put in puts:
+            put.cancel()
+        await asyncio.gather(*puts, return_exceptions=True)
+
     async def _tell(self, sink: Sink) -> None:
-        """Put states one by one: two of the same instant would be a collision."""
+        """See to it that what was put is kept, and tell the state again if it has long been the same."""
         due = self._loop.time() + self._config.heartbeat_s
         while True:
             try:
@@ -100,9 +115,13 @@ class Contact:
                     await self._news.wait()
             except TimeoutError:
                 if self._loop.time() >= due and self._last is not None:
-                    self._states.append(self._last)
+                    self._put(sink, self._last)
                 sink.beat()
             self._news.clear()
-            while self._states:
-                await sink.put([Reading(self._device, {self._config.key: self._states.popleft()})])
+            while self._puts:
+                await asyncio.wait({put := self._puts[0]})
+                if self._puts and self._puts[0] is put:
+                    self._puts.popleft()
+                if not put.cancelled():
+                    put.result()
                 due = self._loop.time() + self._config.heartbeat_s
