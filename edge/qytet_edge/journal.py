@@ -4,6 +4,7 @@ Each event becomes a `log` message of the gateway's own device, kept in the spoo
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -23,6 +24,7 @@ _UNSENT = 1000  # events that wait for the disk; older ones give way, and are co
 _BURST = 60  # events of one subject that are told at once, and
 _REFILL_S = 10.0  # the seconds after which one more may be
 _SUBJECTS = 500
+_LAST_WORDS_S = 2.0
 
 _log = log.get("edge.events")
 
@@ -94,15 +96,23 @@ class Journal:
         self._news.set()
 
     async def run(self) -> None:
-        """Keep every event in the spool, for ever."""
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            while self._unsent:
-                event = self._unsent[0]
-                await self._life.notify(log_notice(self._device, self._life.boot, event))
-                if self._unsent and self._unsent[0] is event:
-                    self._unsent.popleft()
+        """Keep every event in the spool, for ever; cancelled, also those of the end, if the disk takes them soon."""
+        try:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                await self._keep()
+        finally:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS_S):
+                    await self._keep()
+
+    async def _keep(self) -> None:
+        while self._unsent:
+            event = self._unsent[0]
+            await self._life.notify(log_notice(self._device, self._life.boot, event))
+            if self._unsent and self._unsent[0] is event:
+                self._unsent.popleft()
 
     def recent(self) -> list[dict[str, Any]]:
         """The latest events for status, newest first."""

@@ -324,6 +324,26 @@ def test_a_subject_that_will_not_stop_talking_is_counted() -> None:
     assert journal.recent()[0]["event"] == "rule dim: off (and 940 events that were not told)"
 
 
+def test_the_last_events_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens while the gateway stops is told as well; a disk that takes nothing does not hold up its end."""
+    monkeypatch.setattr("qytet_edge.journal._LAST_WORDS_S", 0.1)
+
+    async def scene() -> None:
+        spool = Spool()
+        for room in (True, False):
+            journal = Journal(GATEWAY, spool)
+            task = asyncio.create_task(journal.run())
+            await asyncio.sleep(0)
+            journal.add("warning", "output lamp", f"cannot close ({room})")
+            if not room:
+                spool.room.clear()
+            task.cancel()
+            await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 10)
+        assert spool.messages() == ["output lamp: cannot close (True)"]
+
+    play(scene)
+
+
 def test_an_event_longer_than_the_contract_allows_is_cut() -> None:
     """A long sentence becomes a message that the city still takes."""
 
