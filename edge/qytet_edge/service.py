@@ -8,6 +8,8 @@ go to their safe state, the uplink says goodbye, and the spool closes last.
 import asyncio
 import contextlib
 import fcntl
+import os
+import pwd
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
@@ -42,6 +44,7 @@ def claimed(folder: Path) -> Iterator[None]:
     """The data folder, held by this process alone until it ends. Raises ServerError."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _check_owner(folder)
         lock = (folder / "lock").open("ab")
     except OSError as error:
         raise ServerError(
@@ -59,6 +62,24 @@ def claimed(folder: Path) -> Iterator[None]:
                 do="Stop it (systemctl stop qytet-edge), or give this one a [gateway] data_dir of its own.",
             ) from error
         yield
+
+
+def _check_owner(folder: Path) -> None:
+    """Refuse to leave files of root's where another user's gateway must write. Raises ServerError."""
+    owner = folder.stat().st_uid
+    if os.geteuid() == 0 != owner:
+        raise ServerError(
+            f"The data folder {folder} belongs to another user.",
+            why=f"Its owner is {_user(owner)}, whose gateway could not write what root leaves there.",
+            do=f"Run it as that user: systemctl start qytet-edge, or sudo -u {_user(owner)}.",
+        )
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"#{number}"
 
 
 async def _until_signal(config: Config) -> None:

@@ -135,6 +135,20 @@ def _check_commands(path: Path, state: dict[str, Any]) -> None:
     assert again["sources"][-1]["name"] == "health"
 
 
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can leave files that their owner's service cannot write"
+)
+def test_root_leaves_no_files_in_anothers_folder(tmp_path: Path) -> None:
+    """Started by root on the service's folder the gateway refuses, says whose it is, and has written nothing there."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    os.chown(folder, 65534, -1)
+    with pytest.raises(ServerError, match="belongs to another user") as raised, service.claimed(folder):
+        pass
+    assert "sudo -u nobody" in raised.value.do
+    assert list(folder.iterdir()) == []
+
+
 def test_status_without_a_gateway(tmp_path: Path) -> None:
     """Asked while it does not run, the command says so, and what to do."""
     path = _configured(tmp_path)
