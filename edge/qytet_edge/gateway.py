@@ -67,6 +67,7 @@ class Gateway:
             sources=[one.name for one in config.sources],
         )
         self._inbox = {one.name: _source(one, context) for one in config.sources}
+        context.instruments.update(device for source in self._inbox.values() for device in source.streams)
         self.sources: list[Source] = [*self._inbox.values(), self.rules, self.health]
         self.orders = Orders(
             own, spool, {"set": self._set, "rebirth": self._rebirth, **handlers}, lambda: clock.stamp()[0]

@@ -311,3 +311,13 @@ def test_secrets_and_strange_schemes_do_not_belong_into_the_url(broker: Mosquitt
     for url in ("mqtt://a:b@127.0.0.1", "http://127.0.0.1"):
         with pytest.raises(ValueError, match="url"):
             config(broker, url=url)
+
+
+def test_nobody_speaks_for_an_instrument_of_ours(broker: MosquittoServer, tmp_path: Path) -> None:
+    """A name that a pattern would take, but that the gateway reads itself, is not relayed, marked or commanded."""
+    known = context(tmp_path)
+    nodes = create(config(broker), known)
+    assert nodes.serves(NODE)
+    known.instruments.add(NODE)
+    assert not nodes.serves(NODE)
+    assert not nodes.serves(GATEWAY)

@@ -118,6 +118,8 @@ class Context:
     """Offer the clock a time from a satellite: Unix ms, true at the moment of the call. Any thread may call it."""
     mark: Callable[[str, str], Awaitable[int]] = _no_mark
     """The city's last mark for a nearby node's (device, boot) as the spool knows it; 0 if none."""
+    instruments: set[str] = field(default_factory=set)
+    """Devices that this gateway reads itself, known once all sources are made: nobody near by may speak for them."""
     _shared: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def path(self, given: Path) -> Path:

@@ -99,10 +99,9 @@ class Nodes:
         return self._broker is not None and self._broker.connected
 
     def serves(self, device: str) -> bool:
-        """Whether this node is relayed here; the gateway itself never is."""
-        return device != self._context.gateway and any(
-            fnmatchcase(device, pattern) for pattern in self._config.devices
-        )
+        """Whether this node is relayed here; the gateway itself and its own instruments never are."""
+        ours = device == self._context.gateway or device in self._context.instruments
+        return not ours and any(fnmatchcase(device, pattern) for pattern in self._config.devices)
 
     async def run(self, sink: Sink) -> None:
         """Take in what nodes say until cancelled."""
