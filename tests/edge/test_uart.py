@@ -45,8 +45,8 @@ def walk(seed: int = 1) -> Callable[[], Mapping[str, float]]:
 
 
 def line(tmp_path: Path, sensor: str, **more: Any) -> SerialLine:
-    period_s = None if sensor == "mhz19" else 0.003
-    found = SerialLine(tmp_path / "port", MODELS[sensor](), walk(), period_s=period_s, **more)
+    more = {"period_s": None if sensor == "mhz19" else 0.003, **more}
+    found = SerialLine(tmp_path / "port", MODELS[sensor](), walk(), **more)
     found.silent = True  # until the source is there, so that the truth begins with its first byte
     return found
 
@@ -172,15 +172,14 @@ def test_sleeps_between_reports(tmp_path: Path, sensor: str) -> None:
 
     async def main() -> None:
         sink = RecordingSink()
-        cycle = {"duty_cycle": True, "report_s": 0.2, "warm_up_s": 0.05, "sample_s": 0.05}
+        cycle = {"duty_cycle": True, "report_s": 1.5, "warm_up_s": 0.05, "sample_s": 0.05}
         source = uart.create(config(wire.path, sensor, **cycle), context(tmp_path))
         wire.silent = False
         wire.model.awake = False  # as it was left by an earlier life
         async with running(source, sink):
-            for round_ in range(1, 3):
-                await sink.until(lambda round_=round_: len(sink.readings) == round_)  # type: ignore[misc]
-                assert await asyncio.to_thread(wire.wait, lambda _told: not wire.model.awake)
-                assert len(sink.readings) == round_
+            await sink.until(lambda: len(sink.readings) == 1)
+            assert await asyncio.to_thread(wire.wait, lambda _told: not wire.model.awake)
+            assert len(sink.readings) == 1
             assert await asyncio.to_thread(wire.wait, lambda _told: wire.model.awake)
         assert await asyncio.to_thread(wire.wait, lambda _told: not wire.model.awake)
         assert not sink.troubles
@@ -219,7 +218,7 @@ def test_a_full_disk_loses_no_frame(tmp_path: Path) -> None:
         sink.full = True
         async with running(source, sink):
             wire.silent = False
-            assert await asyncio.to_thread(wire.wait, lambda told: len(told.good) >= 60)
+            assert await asyncio.to_thread(wire.wait, lambda told: len(told.good) >= 40)
             wire.silent = True
             await sink.until(lambda: sink.beats > 0 and source.state()["frames_good"] == len(wire.told.good))
             assert not sink.readings
@@ -227,7 +226,9 @@ def test_a_full_disk_loses_no_frame(tmp_path: Path) -> None:
             await sink.until(lambda: len(sink.readings) == 2)
         assert source.state()["frames_in_last_report"] != 0
 
-    with line(tmp_path, "pms5003") as wire:
+    with line(
+        tmp_path, "pms5003", period_s=0.01
+    ) as wire:  # slow enough for the terminal's buffer on a busy machine
         asyncio.run(main())
 
 
