@@ -254,8 +254,8 @@ def test_too_many_hanging_calls_are_refused() -> None:
         accepted: list[object] = []
 
         def ask_for_too_much() -> None:
-            for _ in range(THREADS + WAITING + 1):  # the threads may take some from the queue meanwhile
-                accepted.append(threads.submit(hang.wait))
+            # the threads may take some from the queue meanwhile
+            accepted.extend(threads.submit(hang.wait) for _ in range(THREADS + WAITING + 1))
 
         with pytest.raises(OSError, match="of port hang"):
             ask_for_too_much()
