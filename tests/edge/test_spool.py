@@ -111,6 +111,31 @@ def test_an_instruments_own_time_keeps_the_boots_anchor(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_rows_that_come_at_once_have_instants_of_their_own(known: bool, tmp_path: Path) -> None:
+    """Of two values of one datastream at one instant the city keeps the first: several at once are told apart."""
+
+    async def run() -> None:
+        host = FakeHost()
+        stamp = (NOW_MS, "ntp") if known else (None, "none")
+        async with Spool(tmp_path / "spool.db", ROOMY, lambda: stamp, host=host) as kept:
+            wide = [Reading("meter", {"grid_current": 1}), Reading("meter", {"grid_frequency": 50})]
+            await kept.put(wide)
+            await kept.put([*readings(3), *wide, *readings(1, "pump")])
+            await kept.put(readings(2))
+            host.up += 1000
+            await kept.put(readings(1))
+            found = await kept.read("meter", kept.boot, 0, 99, 9999)
+            made = [0, 0, 1, 2, 3, 4, 4, 5, 6, 1000]
+            assert [record.up_ms - 10_000 for record in found] == made
+            times = [NOW_MS + at for at in made]
+            times[-1] = NOW_MS  # the clock of this test stands still
+            assert [record.t_ms for record in found] == (times if known else [None] * 10)
+            assert [record.up_ms for record in await kept.read("pump", kept.boot, 0, 9, 9999)] == [10_000]
+
+    asyncio.run(run())
+
+
 def test_an_instruments_time_is_no_anchor_while_ours_is_unknown(tmp_path: Path) -> None:
     """Nobody knows how long before now a file's row was made: its uptime is not the one of its reading."""
 

@@ -14,6 +14,7 @@
     desk      what waits for the thread, and answers    bounds     sorting the intake, dropping the oldest
     writer    the thread: group commit, full disks      salvage    setting a corrupt file aside
     faults    what an error of SQLite means             recover    what a corrupt file still gives
+    moments   when rows that came at once were made
 
 **Two levels.** A record first lands in `intake`, in the order of arrival: a commit touches few pages however many
 devices speak. `intake` is mirrored in memory; once it has some thousands of records, those that the city has not

@@ -8,6 +8,7 @@ import msgspec
 from qytet_contract import codes, records, topics
 from qytet_contract.codes import ContractError
 from qytet_edge.records import Notice, Reading, Relayed
+from qytet_edge.spool.moments import Moments
 
 __all__ = ["Dated", "check_notice", "check_numbering", "check_relayed", "date", "obs_payload"]
 
@@ -27,20 +28,24 @@ class Dated(NamedTuple):
     m: bytes
 
 
-def date(readings: Sequence[Reading], stamp: Callable[[], tuple[int | None, str]], up_ms: int) -> list[Dated]:
+def date(
+    readings: Sequence[Reading], stamp: Callable[[], tuple[int | None, str]], up_ms: int, moments: Moments
+) -> list[Dated]:
     """Readings with time and uptime, `m` as JSON text. Raises ContractError if one of them breaks the contract."""
     now_ms, tq = stamp() if readings else (None, "none")
-    return [_dated(reading, now_ms, tq, up_ms) for reading in readings]
+    made = moments.of(readings, up_ms)
+    return [_dated(reading, now_ms, tq, up_ms, at) for reading, at in zip(readings, made, strict=True)]
 
 
-def _dated(reading: Reading, now_ms: int | None, tq: str, up_ms: int) -> Dated:
+def _dated(reading: Reading, now_ms: int | None, tq: str, up_ms: int, made: int) -> Dated:
     device, t_ms, own_tq = reading.device, reading.t_ms, reading.tq
     values = dict(reading.values)
     check_device(device)
     records.check_values(values)
     if t_ms is None:
-        records.check_time(now_ms, tq)
-        return Dated(device, now_ms, up_ms, tq, _text(values))
+        our_ms = None if now_ms is None else now_ms + made - up_ms
+        records.check_time(our_ms, tq)
+        return Dated(device, our_ms, made, tq, _text(values))
     records.check_time(t_ms, own_tq)
     return Dated(device, t_ms, _measured(t_ms, now_ms, up_ms), own_tq, _text(values))
 

@@ -12,6 +12,7 @@ from qytet_edge.spool.change import Change
 from qytet_edge.spool.fresh import Fresh
 from qytet_edge.spool.host import Host
 from qytet_edge.spool.model import Held, Limits, State
+from qytet_edge.spool.moments import Moments
 from qytet_edge.spool.store import Store
 from qytet_edge.spool.writer import Writer
 
@@ -44,6 +45,7 @@ class Spool:
         self.fresh = Fresh(self.limits.fresh)
         self.notice_kept = asyncio.Event()
         self._stamp = stamp
+        self._moments = Moments()
         self._host = host or Host()
         self._writer = Writer(path, self.limits, self._host)
 
@@ -78,7 +80,7 @@ class Spool:
 
     async def put(self, readings: Sequence[Reading], checkpoint: Checkpoint | None = None) -> None:
         """See `ports.Sink.put`."""
-        dated = accept.date(readings, self._stamp, self.up_ms())
+        dated = accept.date(readings, self._stamp, self.up_ms(), self._moments)
         if not dated and checkpoint is None:
             return
         self.fresh.extend(await self._write(lambda change: change.put(dated, checkpoint)))

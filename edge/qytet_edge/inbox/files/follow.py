@@ -39,7 +39,10 @@ class FileConfig(SourceConfig):
     column: tuple[Column, ...] = Field(
         min_length=1, description="What the columns mean; others are left out."
     )
-    time: Time | None = Field(None, description="When rows were. Absent: each is dated when it is read.")
+    time: Time | None = Field(
+        None,
+        description="When rows were. Absent: each is dated when it is read, several at once a millisecond apart.",
+    )
     delimiter: str = Field(",", min_length=1, max_length=1, description="What separates columns.")
     decimal: Literal[".", ","] = Field(".", description="The decimal mark.")
     encoding: Literal["utf-8", "latin-1", "cp1252"] = Field("utf-8", description="How text is written.")
