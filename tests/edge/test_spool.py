@@ -111,6 +111,26 @@ def test_an_instruments_own_time_keeps_the_boots_anchor(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_a_record_in_other_words_is_no_contradiction(tmp_path: Path) -> None:
+    """A node that writes its values or its time otherwise when it sends again says the same: nothing goes on twice."""
+    said = Relayed("node", "0000000a", 1, None, 5, "none", b'{"pm10":1.50,"no2":null}')
+    again = said._replace(t_ms=NOW_MS, tq="ntp", m=b'{ "no2": null, "pm10": 1.5 }')
+    other = again._replace(m=b'{"pm10":1.5,"no2":0}')
+
+    async def run() -> None:
+        async with spool(tmp_path) as kept:
+            for record in (said, again):
+                await kept.relay([record])
+            state = kept.state()
+            assert (state.records, state.duplicates, state.conflicts, state.notices) == (1, 1, 0, 0)
+            await kept.relay([other])
+            assert (kept.state().conflicts, kept.state().notices) == (1, 1)
+            [record] = await kept.read("node", "0000000a", 0, 9, 999)
+            assert record.m == said.m
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_rows_that_come_at_once_have_instants_of_their_own(known: bool, tmp_path: Path) -> None:
     """Of two values of one datastream at one instant the city keeps the first: several at once are told apart."""
