@@ -184,9 +184,8 @@ class Store:
 
     def _roll_back(self) -> None:
         if self.sql.in_transaction:
-            with suppress(
-                sqlite3.Error
-            ):  # SQLite may have rolled back by itself; what counts is the first error
+            # SQLite may have rolled back by itself; what counts is the first error.
+            with suppress(sqlite3.Error):
                 self.sql.execute(queries.ROLLBACK)
 
     def has(self, change: Change) -> bool:
@@ -237,9 +236,8 @@ class Store:
     def _settled(self, boot: Boot, last: int, limit: int) -> Iterator[Record]:
         for row in self.sql.execute(queries.READ, (boot.id, last, limit)):
             record = unpack(boot.device, boot.boot, row, boot.seed)
-            if (
-                not last < record.seq <= boot.high
-            ):  # SQLite's own check does not look at the order of these rows
+            # SQLite's own check does not look at the order of these rows.
+            if not last < record.seq <= boot.high:
                 raise damaged(f"record {row[0]} of {boot.device} {boot.boot} is out of place")
             last = record.seq
             yield record

@@ -162,9 +162,8 @@ class Connection:
         """The network thread's whole life."""
         reason, client = "", None
         try:
-            client = self._make_client(
-                client_id, will
-            )  # here, as reading all of the system's CAs takes a while
+            # Here, not on the event loop: reading all of the system's CAs takes a while.
+            client = self._make_client(client_id, will)
             self._connect(client)
             self._client = client
             code = MQTTErrorCode.MQTT_ERR_SUCCESS

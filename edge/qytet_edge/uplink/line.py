@@ -126,9 +126,8 @@ class Line:
     ) -> None:
         """Send with QoS 1; while the line is down it is lost at once, and what the broker cannot take is refused."""
         size = len(topic) + len(payload) + OVERHEAD
-        if (
-            self.packet_maximum and size > self.packet_maximum
-        ):  # it would end the line, and do so again and again
+        # What is too long would end the line, and do so again and again.
+        if self.packet_maximum and size > self.packet_maximum:
             self._refuse(f"it has {size} bytes, and the broker takes {self.packet_maximum}")
             done("refused")
             return

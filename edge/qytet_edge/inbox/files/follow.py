@@ -15,7 +15,8 @@ from pydantic import Field, model_validator
 
 from qytet_edge.findings import Finding, ok, problem, warning
 from qytet_edge.inbox.files.columns import Column, fixed_streams
-from qytet_edge.inbox.files.reader import SETTLED_S, Form, Progress, Step, decode, encode, step
+from qytet_edge.inbox.files.generations import SETTLED_S, step
+from qytet_edge.inbox.files.reader import Form, Progress, Step, decode, encode
 from qytet_edge.inbox.files.stamps import Time
 from qytet_edge.inbox.kinds import Context, Slug, SourceConfig
 from qytet_edge.ports import Sink

@@ -83,9 +83,8 @@ def lines(file: BinaryIO, place: Place, *, final: bool) -> Iterator[Line]:
     skipping = place.cut
     while (end := data.find(b"\n", at)) >= 0:
         number += 1
-        text = (
-            data[at:end].removesuffix(b"\r").lstrip(b"\0")
-        )  # NULs: what a power cut leaves of unwritten blocks
+        # NULs are what a power cut leaves of unwritten blocks.
+        text = data[at:end].removesuffix(b"\r").lstrip(b"\0")
         yield Line(number, text, place.off + end + 1, not skipping)
         at, skipping = end + 1, False
     rest = data[at:]

@@ -82,9 +82,8 @@ class Ads1115:
         else:
             raise OSError("the ADS1115 does not finish a conversion")
         if now | _START != config:
-            raise OSError(
-                "the ADS1115 lost its settings"
-            )  # another program uses it, or it was without supply
+            # Another program uses it, or it was without supply.
+            raise OSError("the ADS1115 lost its settings")
         raw = self._read(bus, _CONVERSION)
         return raw - 2 * _FULL if raw >= _FULL else raw
 

@@ -103,9 +103,8 @@ class Bme280:
         raw_p, raw_t = int.from_bytes(data[:3], "big") >> 4, int.from_bytes(data[3:6], "big") >> 4
         raw_h = int.from_bytes(data[6:8], "big")
         if raw_t == _SKIPPED or raw_p == _SKIPPED or raw_h == _SKIPPED_HUM:
-            raise OSError(
-                "the BME280 lost its settings"
-            )  # it was without supply; the next start sets it up again
+            # It was without supply; the next start sets it up again.
+            raise OSError("the BME280 lost its settings")
         temperature, pressure, humidity = compensated(self._trim, raw_t, raw_p, raw_h)
         return Sample(
             {"air_temperature": temperature, "relative_humidity": humidity, "air_pressure": pressure}

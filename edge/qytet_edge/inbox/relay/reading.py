@@ -184,9 +184,8 @@ def _understand_birth(device: str, payload: bytes) -> Heard:
         value: Any = strictjson.loads(payload)
         notices.check_birth(value)
     except _BAD as error:
-        why = (
-            f"birth cannot be read: {error}"[:200] if payload else ""
-        )  # empty: the broker's memory is cleared
+        # An empty one only clears the broker's memory.
+        why = f"birth cannot be read: {error}"[:200] if payload else ""
         return Heard(notices=(Notice(device, topics.BIRTH, payload, retain=True),), why=why)
     word = Word(device, found.boot, found.lo, lost=True)
     if found.lo == 1:

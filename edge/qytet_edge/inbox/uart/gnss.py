@@ -60,7 +60,6 @@ class Receiver:
 
     def _take(self, data: bytes) -> None:
         fixes = self._sentences.feed(data)
-        if (
-            fixes and fixes[-1].t_ms is not None
-        ):  # what waited longer in the port is too old to set a clock by
+        # Only the last: what waited longer in the port is too old to set a clock by.
+        if fixes and fixes[-1].t_ms is not None:
             self._offer(fixes[-1].t_ms + self._config.delay_ms)

@@ -1,0 +1,104 @@
+"""Which file to read next: the one of the name, or what became of it when it was rotated, copied or written anew.
+
+The generation that was read before this one is looked at, too: whoever writes may hear of a rotation late.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from qytet_edge.inbox.files import place as places
+from qytet_edge.inbox.files.place import Place
+from qytet_edge.inbox.files.reader import Before, Form, Progress, Rows, Step, decode, encode
+
+__all__ = ["SETTLED_S", "step"]
+
+SETTLED_S = 60.0
+"""A file that others have followed and that was not written to for so long is done: its last line needs no end."""
+QUIET_S = 1.0
+"""A file that was renamed and not written to for so long has its last line, end or not; until then it may be half."""
+
+
+def step(path: Path, progress: Progress, form: Form, *, settled: bool = False) -> Step:
+    """Read on: the next rows of `path`, or of the file that it was before. Blocks; raises OSError.
+
+    `settled`: nobody writes to this file any more, so its last line is whole even without an end.
+    """
+    progress = decode(encode(progress))  # the caller's stays as it was until this one is kept
+    late = _late(path, progress, form)
+    if late is not None:
+        return late
+    if progress.place is not None and progress.place.line <= 1 and path.parent.is_dir():
+        done_with = progress.before.place.ino if progress.before else 0
+        earlier, _packed = places.unread(path, progress.place.since, done_with)
+        if earlier is not None:
+            _begin(progress, again=progress.again)
+            progress.place = earlier
+    found = places.find(path, progress.place)
+    if found.how == "absent":
+        return Step([], progress, changed=False, troubles=[], more=False, found=False)
+    told = []
+    if found.how == "replaced":
+        if progress.place is not None:
+            told.append(_replaced(path, progress, form))
+        _begin(progress, again=progress.last_ms is not None)
+    return_to = found.how == "moved" and path.exists()
+    with found.path.open("rb") as file:
+        final = settled or (return_to and _is_quiet(file, QUIET_S))
+        done = Rows(found.path.name, progress, form).read(file, final=final)
+    if return_to and not done.changed:
+        told += _go_on(path, found.path, progress)
+        done = done._replace(changed=True)
+    if return_to:
+        done = done._replace(more=True)
+    return done._replace(troubles=told + done.troubles)
+
+
+def _late(path: Path, progress: Progress, form: Form) -> Step | None:
+    """What came to the generation before this one after it was left; None: nothing."""
+    before = progress.before
+    grown = places.grown(path, before.place) if before else None
+    if before is None or grown is None:
+        return None
+    own = Progress(before.place, before.header, before.passes)
+    with grown.open("rb") as file:
+        done = Rows(grown.name, own, form).read(file, final=_is_quiet(file, SETTLED_S))
+    if not done.changed or own.place is None:
+        return None
+    progress.before = Before(own.place, own.header, own.passes)
+    progress.bad += own.bad
+    return done._replace(progress=progress, more=True)
+
+
+def _is_quiet(file: BinaryIO, seconds: float) -> bool:
+    return time.time() - os.fstat(file.fileno()).st_mtime > seconds
+
+
+def _go_on(path: Path, done: Path, progress: Progress) -> list[str]:
+    """The old file is done with: on to the one after it. Returns what to tell."""
+    place = progress.place
+    if place is not None and place.line > 1 and places.fits(path, place):
+        progress.place = msgspec.structs.replace(place, ino=path.stat().st_ino)  # the old one is but a copy
+        return []
+    since = done.stat().st_mtime_ns
+    if place is not None:
+        progress.before = Before(place, progress.header, progress.passes)
+    _begin(progress, again=False)
+    earlier, packed = places.unread(path, since)
+    progress.place = earlier or Place(path.stat().st_ino, since)
+    return [f"{name} is compressed, so its rows are not read" for name in packed]
+
+
+def _begin(progress: Progress, *, again: bool) -> None:
+    progress.place, progress.header, progress.passes, progress.again, progress.seen = None, (), {}, again, 0
+
+
+def _replaced(path: Path, progress: Progress, form: Form) -> str:
+    done = progress.place.line if progress.place else 0
+    what = f"{path.name} is not the file that was read up to line {done}; it is read from its beginning"
+    if form.time is None:
+        return what + ", and what the other one held after that line is lost"
+    return what + ", but for rows up to the last stamp"
