@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from qytet.doctor.finding import Finding as Shown
-from qytet.doctor.finding import State
+from qytet.doctor.finding import Finding, State, ok, worst
 from qytet_edge import commands
 from qytet_edge import config as configuration
 from qytet_edge.clock import Clock
@@ -22,7 +21,6 @@ from qytet_edge.config import Config
 from qytet_edge.doctor import Scene, city, machine, ports, sources
 from qytet_edge.doctor.diagnose import examine
 from qytet_edge.doctor.scene import SerialPort, User
-from qytet_edge.findings import Finding, ok, worst
 from qytet_edge.inbox import kinds
 from qytet_simulators.instruments.uart import SerialLine
 from qytet_simulators.instruments.uart_models import Pms5003
@@ -84,7 +82,7 @@ def terminal(tmp_path: Path) -> Iterator[tuple[int, Path]]:
 
 
 def the_problem(found: list[Finding]) -> Finding:
-    (wrong,) = [one for one in found if one.level == "problem"]
+    (wrong,) = [one for one in found if one.state == "problem"]
     assert wrong.do, "a problem comes with what to do"
     return wrong
 
@@ -208,7 +206,7 @@ def test_a_usb_name_that_may_change_is_a_warning(
     site.uart(path)
     there = [SerialPort(str(path), "adapter", "/dev/serial/by-id/usb-adapter")]
     found = list(ports.serial(site.scene(ports=lambda: there)))
-    assert [one.do for one in found if one.level == "warning"] == [
+    assert [one.do for one in found if one.state == "warning"] == [
         "Set `port` to the name that stays: /dev/serial/by-id/usb-adapter."
     ]
 
@@ -230,7 +228,7 @@ def test_a_spool_that_cannot_be_written_is_told(site: Site) -> None:
     assert "may not write" in the_problem(list(machine.spool(site.scene(user=NOBODY)))).what
     (site.folder / "data/spool.corrupt-20260901T120000Z").touch()
     found = list(machine.spool(site.scene()))
-    assert [one.level for one in found if "set aside" in one.what] == ["warning"]
+    assert [one.state for one in found if "set aside" in one.what] == ["warning"]
     (site.folder / "data/spool.corrupt-20260901T120000Z").unlink()
     (site.folder / "data").rmdir()
     assert "not there" in the_problem(list(machine.spool(site.scene(user=NOBODY)))).what
@@ -243,7 +241,7 @@ def test_a_spool_that_cannot_grow_is_a_warning(site: Site) -> None:
     site.path.write_text(site.path.read_text().replace("max_mb = 1", "max_mb = 1000000000"))
     scene = Scene(configuration.read(site.path), None, root=site.root, user=ROOT, ports=list)
     (found,) = machine.spool(scene)
-    assert found.level == "warning"
+    assert found.state == "warning"
     disk = os.statvfs(site.folder)
     (fits,) = re.findall(r"max_mb = (\d+)", found.do)
     assert 0.5 < int(fits) * (1 << 20) / (disk.f_bavail * disk.f_frsize) < 1
@@ -271,13 +269,13 @@ def test_a_clock_that_nobody_vouches_for_is_a_warning(site: Site, monkeypatch: p
     monkeypatch.setattr(Clock.__init__, "__kwdefaults__", {**Clock.__init__.__kwdefaults__, "kernel": bool})
     site.trust = "auto"
     (found,) = asyncio.run(machine.clock(site.scene()))
-    assert found.level == "warning"
+    assert found.state == "warning"
     assert "nobody vouches" in found.what
     (found,) = asyncio.run(machine.clock(site.scene(running())))
-    assert found.level == "ok"
+    assert found.state == "ok"
     site.trust = "host"
     (found,) = asyncio.run(machine.clock(site.scene()))
-    assert found.level == "ok"
+    assert found.state == "ok"
 
 
 def test_a_weak_supply_is_a_problem(site: Site) -> None:
@@ -297,14 +295,14 @@ def test_a_password_that_others_may_read_is_a_warning(site: Site) -> None:
     secret.chmod(0o644)
     site.uplink = 'password_file = "password"'
     (found,) = machine.password(site.scene())
-    assert found.level == "warning"
+    assert found.state == "warning"
     assert "hunter2" not in str(found)
     secret.chmod(0o600)
     assert list(machine.password(site.scene())) == []
     secret.unlink()
     the_problem(list(machine.password(site.scene())))
     site.uplink = ""
-    assert [one.level for one in machine.password(site.scene())] == ["warning"], "there is none at all"
+    assert [one.state for one in machine.password(site.scene())] == ["warning"], "there is none at all"
     (site.folder / "broker_password").write_text("hunter2-and-more\n")
     (site.folder / "broker_password").chmod(0o600)
     assert list(machine.password(site.scene())) == [], "systemd would take it from there"
@@ -342,7 +340,7 @@ def test_only_a_mark_proves_that_the_gateway_is_registered(site: Site) -> None:
     """Connected for minutes without a mark is a problem; a fresh mark is well."""
 
     def judged(**uplink: Any) -> str:
-        return city.registered(site.scene(running(uplink=uplink)))[0].level
+        return city.registered(site.scene(running(uplink=uplink)))[0].state
 
     assert judged() == "ok"
     assert judged(last_mark_s=None) == "problem"
@@ -354,7 +352,7 @@ def test_only_a_mark_proves_that_the_gateway_is_registered(site: Site) -> None:
     wrong = the_problem(city.registered(site.scene(running(uplink=uplink))))
     assert "m-1" in wrong.what
     assert f'm-1 registered with gateway = "{GATEWAY}"' in wrong.do
-    assert city.registered(site.scene())[0].level == "warning"
+    assert city.registered(site.scene())[0].state == "warning"
 
 
 def test_a_source_is_asked_while_the_gateway_does_not_run(site: Site) -> None:
@@ -365,10 +363,10 @@ def test_a_source_is_asked_while_the_gateway_does_not_run(site: Site) -> None:
         site.uart(path)
         with SerialLine(path, Pms5003(), lambda: {"pm1": 1, "pm2_5": 2, "pm10": 3}, period_s=0.01):
             ((name, found),) = await sources.sources(site.scene())
-        assert (name, found.level) == ("dust", "ok"), found
+        assert (name, found.state) == ("dust", "ok"), found
         assert found.what == f"port {path}: a pms5003 speaks", "its name stands before it already"
         ((_name, found),) = await sources.sources(site.scene())
-        assert found.level == "problem"
+        assert found.state == "problem"
 
     asyncio.run(scene())
 
@@ -401,7 +399,7 @@ def test_what_the_running_gateway_says_of_a_source_is_judged(
     """While the gateway runs its ports are not touched: its own account counts."""
     site.uart("/dev/ttyUSB77")
     ((_name, found),) = asyncio.run(sources.sources(site.scene(running(sources=[told]))))
-    assert (found.level, said in found.what) == (level, True)
+    assert (found.state, said in found.what) == (level, True)
 
 
 def test_a_plug_in_that_hangs_or_breaks_hides_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -424,7 +422,7 @@ def test_a_plug_in_that_hangs_or_breaks_hides_nothing(site: Site, monkeypatch: p
     monkeypatch.setattr(kinds, "load", lambda *_asked: Plugin)
     monkeypatch.setattr("qytet_edge.doctor.sources._LIMIT_S", 0.05)
     found = dict(asyncio.run(sources.sources(scene)))
-    assert {name: one.level for name, one in found.items()} == {
+    assert {name: one.state for name, one in found.items()} == {
         "broken": "problem",
         "hangs": "problem",
         "well": "ok",
@@ -438,7 +436,7 @@ def test_an_output_that_cannot_be_moved_is_a_problem(site: Site) -> None:
         {"name": "valve", "wanted": 1.0, "is": None, "error": "no answer from unit 7"},
     ]
     found = dict(sources.outputs(site.scene(running(outputs=outputs))))
-    assert found["lamp"].level == "ok"
+    assert found["lamp"].state == "ok"
     assert "unit 7" in the_problem([found["valve"]]).what
 
 
@@ -448,7 +446,7 @@ def test_a_check_that_fails_itself_is_a_finding(site: Site) -> None:
     def broken() -> list[SerialPort]:
         raise RuntimeError("the kernel said something new")
 
-    found: list[Shown] = asyncio.run(examine(site.scene(running(), ports=broken)))
+    found: list[Finding] = asyncio.run(examine(site.scene(running(), ports=broken)))
     (wrong,) = [one for one in found if one.state is State.PROBLEM]
     assert wrong.name == "serial port"
     assert "something new" in wrong.what

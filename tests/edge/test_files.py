@@ -521,7 +521,7 @@ def test_doctor_compares_file_and_configuration(log: Path) -> None:
     """No file, an empty one, a wrong header and a good file are told apart; nothing is kept."""
 
     def levels(**more: Any) -> list[str]:
-        return [found.level for found in asyncio.run(probe(config(time=TIME, **more), context(log.parent)))]
+        return [found.state for found in asyncio.run(probe(config(time=TIME, **more), context(log.parent)))]
 
     assert levels() == ["problem"]
     log.write_text(HEADER)

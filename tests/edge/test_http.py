@@ -367,7 +367,7 @@ def test_doctor_asks_once_and_says_what_it_saw(tmp_path: Path) -> None:
     """A good server, one that is away, one with other fields and one without values are told apart."""
 
     def levels(settings: HttpConfig) -> list[str]:
-        return [found.level for found in asyncio.run(probe(settings, context(tmp_path)))]
+        return [found.state for found in asyncio.run(probe(settings, context(tmp_path)))]
 
     with serving(page(items((1, 10)))) as server:
         assert levels(config(server.url)) == ["ok"]

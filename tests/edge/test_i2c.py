@@ -433,8 +433,8 @@ def test_the_doctor_knows_chips_and_places(wires: Wires, monkeypatch: pytest.Mon
 
     def look(chip: str, **more: Any) -> tuple[str, str]:
         (finding,) = asyncio.run(i2c.probe(config(chip, **more), context()))
-        assert finding.level == "ok" or finding.do
-        return finding.level, f"{finding.what} {finding.do}"
+        assert finding.state == "ok" or finding.do
+        return finding.state, f"{finding.what} {finding.do}"
 
     for chip in MODELS:
         model = wires.connect(chip)

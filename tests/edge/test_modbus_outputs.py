@@ -175,7 +175,7 @@ def test_an_output_behind_a_server(tmp_path: Path) -> None:
             found = await outputs.probe(config, context(tmp_path))
             await output.close()
         assert valve.tables[1][5] == 1
-        assert found[0].level == "ok"
+        assert found[0].state == "ok"
         assert valve.writes == written
 
     asyncio.run(work())

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from qytet.doctor.finding import worst
 from qytet.errors import SettingsError
 from qytet_contract.records import check_values
-from qytet_edge.findings import worst
 from qytet_edge.inbox import kinds, modbus
 from qytet_simulators.instruments.modbus_rtu import RtuLine
 from qytet_simulators.instruments.modbus_unit import Fault, ModbusUnit, put_float, put_whole
@@ -212,7 +212,7 @@ def test_the_doctor_tells_each_unit_apart(tmp_path: Path) -> None:
         config = rtu(tmp_path, [unit(1), unit(2), unit(3), unit(4)])
         async with RtuLine(tmp_path / "port", [silent, garbled, refusing, well]):
             found = await modbus.probe(config, context(tmp_path))
-        assert [finding.level for finding in found] == ["ok", "problem", "problem", "problem", "ok"]
+        assert [finding.state for finding in found] == ["ok", "problem", "problem", "problem", "ok"]
         assert "A and B" in found[1].do
         assert "baud rate and parity" in found[2].do
         assert "register map" in found[3].do

@@ -140,7 +140,7 @@ def test_without_a_pin_library_the_error_says_so() -> None:
         (finding,) = await pins.probe(
             READ.validate_python({"kind": "gpio", "name": "out", "pin": 18}), context
         )
-        assert finding.level == "problem"
+        assert finding.state == "problem"
 
     asyncio.run(main())
 

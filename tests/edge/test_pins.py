@@ -395,8 +395,8 @@ def test_the_doctor_checks_the_pin(street: Street) -> None:
     async def check(pin: int, where: Context) -> str:
         config = READ.validate_python({"kind": "contact", "name": "door", "pin": pin, "key": "pump_running"})
         (finding,) = await pins.probe(config, where)
-        assert finding.level == "ok" or finding.do
-        return finding.level
+        assert finding.state == "ok" or finding.do
+        return finding.state
 
     assert asyncio.run(check(17, context(street))) == "ok"
     assert asyncio.run(check(99, context(street))) == "problem"

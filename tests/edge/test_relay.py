@@ -292,7 +292,7 @@ def test_records_are_kept_in_few_commits(broker: MosquittoServer, tmp_path: Path
 def test_doctor_says_what_is_wrong_with_the_local_broker(broker: MosquittoServer, tmp_path: Path) -> None:
     """A broker that is well, one that refuses us, and none at all are told apart, each with what to do."""
     good = asyncio.run(probe(config(broker), context(tmp_path)))
-    assert [finding.level for finding in good] == ["ok"]
+    assert [finding.state for finding in good] == ["ok"]
     (tmp_path / "wrong").write_text("wrong\n")
     absent = {"url": f"mqtt://127.0.0.1:{free_port()}"}
     for change, words in (
@@ -301,7 +301,7 @@ def test_doctor_says_what_is_wrong_with_the_local_broker(broker: MosquittoServer
         ({"password_file": "nowhere"}, "cannot be read"),
     ):
         found = asyncio.run(probe(config(broker, **change), context(tmp_path)))
-        assert [finding.level for finding in found] == ["problem"]
+        assert [finding.state for finding in found] == ["problem"]
         assert words in found[0].what
         assert found[0].do
 

@@ -284,7 +284,7 @@ def test_a_port_is_one_users_only(tmp_path: Path) -> None:
                 async with Port(str(wire.path), 9600):
                     raise AssertionError
             (finding,) = await uart.probe(config(wire.path, "pms5003"), context(tmp_path))
-            assert finding.level == "warning"
+            assert finding.state == "warning"
             assert "in use" in finding.what
 
     with line(tmp_path, "pms5003") as wire:
@@ -314,8 +314,8 @@ def test_the_doctor_says_who_speaks(tmp_path: Path) -> None:
     async def check(sensor: str) -> tuple[str, str]:
         found = await uart.probe(config(tmp_path / "port", sensor), context(tmp_path), listen_s=0.3)
         (finding,) = found
-        assert finding.level == "ok" or finding.do
-        return finding.level, finding.what
+        assert finding.state == "ok" or finding.do
+        return finding.state, finding.what
 
     async def main() -> None:
         wire.silent = False
@@ -344,7 +344,7 @@ def test_the_doctor_asks_a_sensor_that_waits(tmp_path: Path) -> None:
     async def main() -> None:
         wire.silent = False
         (finding,) = await uart.probe(config(wire.path, "mhz19"), context(tmp_path))
-        assert finding.level == "ok"
+        assert finding.state == "ok"
 
     with line(tmp_path, "mhz19") as wire:
         asyncio.run(main())

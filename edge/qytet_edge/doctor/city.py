@@ -6,11 +6,11 @@ import socket
 import ssl
 from typing import Any
 
+from qytet.doctor.finding import Finding, ok, problem, warning
 from qytet.doctor.mqtt import ClosedError, Link, RefusedError, Target
 from qytet.errors import QytetError
 from qytet_contract import topics
 from qytet_edge.doctor.scene import Scene
-from qytet_edge.findings import Finding, ok, problem, warning
 from qytet_edge.gateway import address
 from qytet_edge.uplink import Address
 

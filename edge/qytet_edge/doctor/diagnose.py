@@ -2,17 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from qytet.doctor.finding import Finding as Shown
-from qytet.doctor.finding import State
+from qytet.doctor.finding import Finding, State, ok, problem, warning
 from qytet.errors import QytetError, ServerError, SettingsError
 from qytet_edge import config as configuration
 from qytet_edge import status
 from qytet_edge.doctor import city, machine, ports, sources
 from qytet_edge.doctor.scene import Scene
-from qytet_edge.findings import Finding, ok, problem, warning
 
 __all__ = ["diagnose", "examine"]
 
@@ -35,13 +34,13 @@ _BLOCKING = (
 )
 
 
-def diagnose(path: Path) -> list[Shown]:
+def diagnose(path: Path) -> list[Finding]:
     """Everything that is found, by group; a configuration that is wrong is the only finding then."""
     try:
         config = configuration.read(path)
     except SettingsError as error:
         return [
-            Shown(State.PROBLEM, f"{error.what} {error.why}".strip(), error.do, "gateway", "configuration")
+            Finding(State.PROBLEM, f"{error.what} {error.why}".strip(), error.do, "gateway", "configuration")
         ]
     counts = f"{len(config.sources)} sources, {len(config.outputs)} outputs, {len(config.rules)} rules"
     head = [_shown("gateway", "configuration", ok(f"{config.path} is right: {counts}"))]
@@ -54,7 +53,7 @@ def diagnose(path: Path) -> list[Shown]:
     return head + asyncio.run(examine(Scene(config, running)))
 
 
-async def examine(scene: Scene) -> list[Shown]:
+async def examine(scene: Scene) -> list[Finding]:
     """All findings about a gateway, grouped."""
     blocking = [_within(check.group, check.name, _in_thread(check, scene)) for check in _BLOCKING]
     found = await asyncio.gather(
@@ -76,7 +75,7 @@ async def _now(found: list[tuple[str, Finding]]) -> list[tuple[str, Finding]]:
     return found
 
 
-async def _within(group: str, name: str, looking: Awaitable[list[Finding]]) -> list[Shown]:
+async def _within(group: str, name: str, looking: Awaitable[list[Finding]]) -> list[Finding]:
     try:
         found = await asyncio.wait_for(looking, _LIMIT_S)
     except TimeoutError:
@@ -92,9 +91,9 @@ async def _within(group: str, name: str, looking: Awaitable[list[Finding]]) -> l
     return [_shown(group, name, one) for one in found]
 
 
-async def _named(group: str, looking: Awaitable[list[tuple[str, Finding]]]) -> list[Shown]:
+async def _named(group: str, looking: Awaitable[list[tuple[str, Finding]]]) -> list[Finding]:
     return [_shown(group, name, one) for name, one in await looking]
 
 
-def _shown(group: str, name: str, found: Finding) -> Shown:
-    return Shown(State(found.level), found.what, found.do, group, name)
+def _shown(group: str, name: str, found: Finding) -> Finding:
+    return replace(found, group=group, name=name)

@@ -5,11 +5,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from qytet.doctor.finding import Finding, ok, problem, warning
 from qytet.errors import SettingsError
 from qytet_edge import config as configuration
 from qytet_edge.clock import Clock
 from qytet_edge.doctor.scene import Scene
-from qytet_edge.findings import Finding, ok, problem, warning
 from qytet_edge.health import Board
 
 __all__ = ["board", "clock", "password", "spool"]

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from qytet.doctor.finding import Finding, ok, problem, warning
 from qytet_edge.doctor.scene import Scene, SerialPort, group_name
-from qytet_edge.findings import Finding, ok, problem, warning
 
 __all__ = ["pins", "serial"]
 

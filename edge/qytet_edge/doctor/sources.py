@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from qytet.doctor.finding import Finding, ok, problem, warning
 from qytet.errors import SettingsError
 from qytet_edge.doctor.scene import Scene
-from qytet_edge.findings import Finding, ok, problem, warning
 from qytet_edge.inbox import kinds
 from qytet_edge.inbox.kinds import SourceConfig
 
@@ -63,7 +64,7 @@ async def _asked(scene: Scene, one: SourceConfig) -> list[Finding]:
 
 def _tidy(name: str, finding: Finding) -> Finding:
     """Its source's name stands before it already."""
-    return finding._replace(what=finding.what.removeprefix(f"Source {name}: ").rstrip("."))
+    return replace(finding, what=finding.what.removeprefix(f"Source {name}: ").rstrip("."))
 
 
 def _told(told: dict[str, Any], kind: str = "") -> Finding:

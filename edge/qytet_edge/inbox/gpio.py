@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qytet_edge.findings import Finding, ok, problem
+from qytet.doctor.finding import Finding, ok, problem
 from qytet_edge.inbox.kinds import Context
 
 __all__ = ["PIN", "Pins", "check", "pins"]

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from qytet_edge.findings import Finding, ok, problem
+from qytet.doctor.finding import Finding, ok, problem
 from qytet_edge.inbox.kinds import Context, OutputConfig
 from qytet_edge.inbox.modbus.bus import Bus, bus_for
 from qytet_edge.inbox.modbus.errors import BusError, PortError, RefusedError

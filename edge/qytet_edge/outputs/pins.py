@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from qytet_edge.findings import Finding
+from qytet.doctor.finding import Finding
 from qytet_edge.inbox.gpio import PIN, Pins, as_os_errors, check, pins
 from qytet_edge.inbox.kinds import Context, OutputConfig
 

@@ -5,7 +5,7 @@ pull, fetch, answer     web pages: the source, one request, what the answer says
 columns, stamps         what both share: what columns mean, and when rows were
 """
 
-from qytet_edge.findings import Finding
+from qytet.doctor.finding import Finding
 from qytet_edge.inbox.files.follow import FileConfig, FileSource, probe_file
 from qytet_edge.inbox.files.pull import HttpConfig, HttpSource, probe_http
 from qytet_edge.inbox.kinds import Context

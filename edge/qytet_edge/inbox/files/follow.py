@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from qytet_edge.findings import Finding, ok, problem, warning
+from qytet.doctor.finding import Finding, ok, problem, warning
 from qytet_edge.inbox.files.columns import Column, fixed_streams
 from qytet_edge.inbox.files.generations import SETTLED_S, step
 from qytet_edge.inbox.files.reader import Form, Progress, Step, decode, encode

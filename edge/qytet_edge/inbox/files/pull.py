@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import Field, field_validator, model_validator
 
+from qytet.doctor.finding import Finding, ok, problem, warning
 from qytet.errors import InputError, QytetError, SettingsError
-from qytet_edge.findings import Finding, ok, problem, warning
 from qytet_edge.hosts import is_here
 from qytet_edge.inbox.files.answer import Kept, Page, Shape, read_page
 from qytet_edge.inbox.files.columns import Column, fixed_streams

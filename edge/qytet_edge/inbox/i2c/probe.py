@@ -4,7 +4,7 @@ import asyncio
 import errno
 import threading
 
-from qytet_edge.findings import Finding, ok, problem
+from qytet.doctor.finding import Finding, ok, problem
 from qytet_edge.inbox.i2c.bus import LinuxBus
 from qytet_edge.inbox.i2c.config import ADDRESSES, Config, driver
 from qytet_edge.inbox.kinds import Context

@@ -6,7 +6,7 @@ maps        register maps as data (maps/*.toml)  values  registers to numbers
 plan        few questions for many fields        source  polls; check: what the doctor says
 """
 
-from qytet_edge.findings import Finding
+from qytet.doctor.finding import Finding
 from qytet_edge.inbox.kinds import Context
 from qytet_edge.inbox.modbus.config import ModbusConfig, RtuConfig, TcpConfig
 from qytet_edge.inbox.modbus.source import ModbusSource

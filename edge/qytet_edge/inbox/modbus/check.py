@@ -1,6 +1,6 @@
 """What `qytet edge doctor` says of a Modbus source: is the line there, does each unit answer, what does it say."""
 
-from qytet_edge.findings import Finding, ok, problem, warning
+from qytet.doctor.finding import Finding, ok, problem, warning
 from qytet_edge.inbox.kinds import Context
 from qytet_edge.inbox.modbus.bus import Bus
 from qytet_edge.inbox.modbus.config import ModbusConfig

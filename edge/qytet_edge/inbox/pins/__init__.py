@@ -2,7 +2,7 @@
 
 import asyncio
 
-from qytet_edge.findings import Finding
+from qytet.doctor.finding import Finding
 from qytet_edge.inbox.gpio import check, pins
 from qytet_edge.inbox.kinds import Context
 from qytet_edge.inbox.pins.config import Config, ContactConfig, PulsesConfig

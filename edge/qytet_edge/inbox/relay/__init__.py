@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import Field, field_validator
 
+from qytet.doctor.finding import Finding, ok, problem
 from qytet.errors import QytetError, SettingsError
 from qytet_contract import notices, topics
-from qytet_edge.findings import Finding, ok, problem
 from qytet_edge.hosts import is_here
 from qytet_edge.inbox.kinds import Context, SourceConfig
 from qytet_edge.inbox.relay.local import LocalBroker, Message

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 
-from qytet_edge.findings import Finding, ok, problem, warning
+from qytet.doctor.finding import Finding, ok, problem, warning
 from qytet_edge.inbox.kinds import Context
 from qytet_edge.inbox.uart.config import SENSORS, Config
 from qytet_edge.inbox.uart.nmea import Sentences
