@@ -23,7 +23,7 @@ from tests.servers.mosquitto import MosquittoServer
 MALFORMED = 200_000
 VALID = 150_000
 FLAT_MB = 40.0
-"""What the worker may grow between a third of the way and the end; the messages themselves are some 80 MB."""
+"""What the worker may grow once a third of the malformed messages is judged; they themselves are some 80 MB."""
 
 VECTORS = Path(__file__).parents[2] / "contract" / "vectors"
 
@@ -38,7 +38,7 @@ def test_malformed_messages_cost_nothing_but_a_dead_letter(
         registry.register(connection, registry.parse(description(load_fleet())))
         registry.register(connection, registry.parse(load.description()))
         with Worker(postgres_url, private_mosquitto.url("ingest"), tmp_path) as worker:
-            memory, pid = Memory(worker.pid), worker.pid
+            memory, pid = Memory(worker), worker.pid
             fuzzer = _fuzz(private_mosquitto.url("simulator"))
             # Slow enough to last as long as the malformed ones: about 500 messages a second.
             address = Address.parse(private_mosquitto.url("simulator"), None)
@@ -78,19 +78,27 @@ def _until(worker: Worker, letters: int) -> None:
 
 
 class Memory:
-    """A process's resident memory, looked at while it works; `stop` gives what it grew after the first third."""
+    """A worker's resident memory while it judges; `stop` gives what it grew once a third was judged.
 
-    def __init__(self, pid: int) -> None:
-        self._process, self._seen, self._over = psutil.Process(pid), [0.0], threading.Event()
+    By then its window of unacknowledged messages is full. How long that takes is the machine's affair, so the
+    reference is taken by work done and not by the clock.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker, self._process, self._over = worker, psutil.Process(worker.pid), threading.Event()
+        self._before, self._after = [0.0], [0.0]
         self._thread = threading.Thread(target=self._look)
         self._thread.start()
 
     def _look(self) -> None:
         while not self._over.wait(0.2):
-            self._seen.append(self._process.memory_info().rss / 1e6)
+            begun = not self._after[1:] and self._worker.metric("dead_letters_total") < MALFORMED / 3
+            (self._before if begun else self._after).append(self._process.memory_info().rss / 1e6)
 
     def stop(self) -> float:
-        """MB between the highest of the first third and the highest at all."""
+        """MB between the highest until a third was judged and the highest after it."""
         self._over.set()
         self._thread.join()
-        return max(self._seen) - max(self._seen[: max(1, len(self._seen) // 3)])
+        assert len(self._before) > 1, "nothing was seen before a third was judged"
+        assert len(self._after) > 1, "nothing was seen after a third was judged"
+        return max(self._after) - max(self._before)
