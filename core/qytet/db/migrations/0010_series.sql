@@ -1,0 +1,197 @@
+-- What panels show of any property: the datastreams that are meant, their buckets in the resolution that fits the range,
+-- the newest values, and the consumption that a counter's readings say.
+-- Rollups are asked for `datastream_id = any(array)`, never joined: only so do they answer from their index. Plans are
+-- made anew each time, since one for a single device is the worst for all of them; no answer is worth compiling (jit).
+create function qytet.chosen(value text, wanted text[]) returns boolean language sql immutable parallel safe
+return wanted @> '{*}' or value = any(wanted);
+comment on function qytet.chosen(text, text[]) is
+    'Whether a value is among those wanted; {*} wants all, {} none.';
+
+-- Raw readings are for hours and quarters for weeks, whoever asks: more of them no screen can show.
+create function qytet.resolution(wanted text, since timestamptz, till timestamptz) returns text
+language plpgsql immutable parallel safe as $$
+begin
+    if wanted is null or wanted not in ('auto', 'raw', '15min', 'hour', 'day') then
+        raise invalid_parameter_value using
+            message = format('The resolution %L is not known.', wanted), hint = 'Say auto, raw, 15min, hour or day.';
+    end if;
+    return case
+        when till - since <= interval '6 hours' and wanted = 'auto' then 'raw'
+        when till - since <= interval '2 days' and wanted = 'raw' then 'raw'
+        when till - since <= interval '8 days' and wanted in ('auto', 'raw') then '15min'
+        when till - since <= interval '62 days' and wanted in ('15min', 'raw') then '15min'
+        when till - since <= interval '62 days' and wanted = 'auto' then 'hour'
+        when wanted in ('auto', 'day') then 'day'
+        else 'hour'
+    end;
+end $$;
+comment on function qytet.resolution(text, timestamptz, timestamptz) is
+    'The resolution that a range gets: raw, 15min, hour or day. auto: raw up to 6 h, 15min up to 8 days, hour up to 62 '
+    'days, else day. A wish is granted but for raw over more than 2 days and 15min over more than 62, which get the next.';
+
+create function qytet.streams(cities text[], sites text[], devices text[], channels text[], properties text[])
+returns integer[] language sql stable parallel safe as $$
+    select coalesce(array_agg(d.datastream_id order by d.datastream_id), '{}')
+    from qytet.datastream d
+    where qytet.chosen(d.city, cities) and qytet.chosen(d.site, sites) and qytet.chosen(d.device, devices)
+      and qytet.chosen(case d.channel when '' then '-' else d.channel end, channels)
+      and qytet.chosen(d.property, properties)
+$$;
+comment on function qytet.streams(text[], text[], text[], text[], text[]) is
+    'Ids of the datastreams of these cities, sites, devices, channels (- is none) and properties; {*} means all.';
+
+create function qytet.series(streams integer[], since timestamptz, till timestamptz, wanted text)
+returns table (datastream_id integer, "time" timestamptz, mean double precision, min double precision,
+               max double precision, sum double precision, last double precision, n bigint)
+language plpgsql stable parallel safe set plan_cache_mode = force_custom_plan set jit = off as $$
+#variable_conflict use_column
+begin
+    case qytet.resolution(wanted, since, till)
+    when 'raw' then
+        return query select o.datastream_id, o.phenomenon_time, g.value, g.value, g.value, g.value, g.value,
+                            (g.value is not null)::integer::bigint
+        from qytet.observation o cross join lateral (select case when o.quality <= 2 then o.value end as value) g
+        where o.datastream_id = any (streams) and o.phenomenon_time >= since and o.phenomenon_time < till
+        order by 2;
+    when '15min' then
+        return query select o.datastream_id, o.bucket, o.mean, o.min, o.max, o.sum, o.last, o.n
+        from qytet.observation_15min o
+        where o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till order by 2;
+    when 'hour' then
+        return query select o.datastream_id, o.bucket, o.mean, o.min, o.max, o.sum, o.last, o.n
+        from qytet.observation_hour o
+        where o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till order by 2;
+    else
+        return query select o.datastream_id, o.bucket, o.mean, o.min, o.max, o.sum, o.last, o.n
+        from qytet.observation_day o
+        where o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till order by 2;
+    end case;
+end $$;
+comment on function qytet.series(integer[], timestamptz, timestamptz, text) is
+    'Buckets that begin in [since, till), one row a datastream and bucket (raw: the reading), by time. What is suspect, '
+    'failed or missing counts for nothing: a bucket without a good value has n 0 and is null otherwise.';
+
+create function qytet.property_series(cities text[], sites text[], devices text[], channels text[], property text,
+                                      since timestamptz, till timestamptz, wanted text)
+returns table ("time" timestamptz, city text, site text, device text, channel text, label text, mean double precision,
+               min double precision, max double precision, sum double precision, last double precision, n bigint)
+language plpgsql stable parallel safe set plan_cache_mode = force_custom_plan set jit = off as $$
+#variable_conflict use_column
+declare
+    streams integer[] := qytet.streams(cities, sites, devices, channels, array[property]);
+begin
+    return query select s."time", d.city, d.site, d.device, d.channel, d.label, s.mean, s.min, s.max, s.sum, s.last, s.n
+    from qytet.series(streams, since, till, wanted) s
+    join (select datastream_id, city::text, site::text, device::text, channel,
+                 device || case channel when '' then '' else ' · ' || channel end as label
+          from qytet.datastream where datastream_id = any (streams)) d using (datastream_id)
+    order by 1, 6;
+end $$;
+comment on function qytet.property_series(text[], text[], text[], text[], text, timestamptz, timestamptz, text) is
+    'One property''s buckets by device and channel: qytet.series with names; label is "device" or "device · channel".';
+
+-- Readings of many devices have no instant in common: the finest here are quarters.
+create function qytet.city_series(cities text[], property text, since timestamptz, till timestamptz, wanted text)
+returns table ("time" timestamptz, city text, mean double precision, min double precision, max double precision,
+               sum double precision, n bigint, devices bigint)
+language plpgsql stable parallel safe set plan_cache_mode = force_custom_plan set jit = off as $$
+#variable_conflict use_column
+declare
+    streams integer[] := qytet.streams(cities, '{*}', '{*}', '{*}', array[property]);
+    fit text := replace(qytet.resolution(wanted, since, till), 'raw', '15min');
+begin
+    return query select s."time", d.city, sum(s.sum) / nullif(sum(s.n), 0)::double precision, min(s.min), max(s.max),
+                        sum(s.sum), sum(s.n)::bigint, count(distinct d.one) filter (where s.n > 0)
+    from qytet.series(streams, since, till, fit) s
+    join (select datastream_id, city::text, min(datastream_id) over (partition by device) as one
+          from qytet.datastream where datastream_id = any (streams)) d using (datastream_id)
+    group by 1, 2 order by 1, 2;
+end $$;
+comment on function qytet.city_series(text[], text, timestamptz, timestamptz, text) is
+    'One property''s buckets of 15 min or more by city: mean of all good readings, sum of the devices'' sums, and how many '
+    'devices have a good reading in the bucket.';
+
+create function qytet.now(cities text[], sites text[], devices text[], channels text[], property text)
+returns table (city text, site text, site_name text, device text, channel text, label text, lat double precision,
+               lon double precision, "time" timestamptz, value double precision, quality smallint,
+               age_s double precision)
+language plpgsql stable parallel safe set plan_cache_mode = force_custom_plan set jit = off as $$
+#variable_conflict use_column
+declare
+    streams integer[] := qytet.streams(cities, sites, devices, channels, array[property]);
+begin
+    return query select l.city::text, l.site::text, s.name, l.device::text, l.channel,
+                        l.device || case l.channel when '' then '' else ' · ' || l.channel end, s.lat, s.lon,
+                        l.phenomenon_time, l.value, l.quality,
+                        extract(epoch from now() - l.phenomenon_time)::double precision
+    from qytet.latest l
+    join qytet.datastream d using (datastream_id)
+    join qytet.site s on s.city = l.city and s.site = l.site
+    where l.datastream_id = any (streams) and (d.valid_to is null or d.valid_to > now())
+    order by 1, 6;
+end $$;
+comment on function qytet.now(text[], text[], text[], text[], text) is
+    'The newest reading of each datastream that is in service, whatever its quality, with its place and its age in seconds.';
+
+-- In a bucket: from first to last, or by way of the greatest where the counter began again at zero. To the next bucket:
+-- up to its first. If it began again and has passed the greatest since, the way up to the reset is not known and not counted.
+create function qytet.counter_delta(streams integer[], since timestamptz, till timestamptz, wanted text)
+returns table (datastream_id integer, "time" timestamptz, delta double precision)
+language plpgsql stable parallel safe set plan_cache_mode = force_custom_plan set jit = off as $$
+#variable_conflict use_column
+declare
+    fit text := qytet.resolution(wanted, since, till);
+begin
+    return query with bucket as (
+        select o.datastream_id, o.phenomenon_time as "time", o.value as first, o.value as last, o.value as min,
+               o.value as max
+        from qytet.observation o
+        where fit = 'raw' and o.datastream_id = any (streams) and o.phenomenon_time >= since
+          and o.phenomenon_time < till and o.quality <= 2 and o.value is not null
+        union all
+        select o.datastream_id, o.bucket, o.first, o.last, o.min, o.max from qytet.observation_15min o
+        where fit = '15min' and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0
+        union all
+        select o.datastream_id, o.bucket, o.first, o.last, o.min, o.max from qytet.observation_hour o
+        where fit = 'hour' and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0
+        union all
+        select o.datastream_id, o.bucket, o.first, o.last, o.min, o.max from qytet.observation_day o
+        where fit = 'day' and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0
+    ), beyond as (  -- what the last bucket's way goes to, however far
+        select s.stream, coalesce(r.value, q.first, h.first, y.first) as first
+        from unnest(streams) s (stream)
+        left join lateral (
+            select o.value from qytet.observation o
+            where fit = 'raw' and o.datastream_id = s.stream and o.phenomenon_time >= till and o.quality <= 2
+              and o.value is not null order by o.phenomenon_time limit 1) r on true
+        left join lateral (
+            select o.first from qytet.observation_15min o
+            where fit = '15min' and o.datastream_id = s.stream and o.bucket >= till and o.n > 0
+            order by o.bucket limit 1) q on true
+        left join lateral (
+            select o.first from qytet.observation_hour o
+            where fit = 'hour' and o.datastream_id = s.stream and o.bucket >= till and o.n > 0
+            order by o.bucket limit 1) h on true
+        left join lateral (
+            select o.first from qytet.observation_day o
+            where fit = 'day' and o.datastream_id = s.stream and o.bucket >= till and o.n > 0
+            order by o.bucket limit 1) y on true
+        where till < now()
+    ), step as (
+        select b.datastream_id, b."time", b.first, b.last, b.min, b.max,
+               lead(b.first) over (partition by b.datastream_id order by b."time") as next
+        from bucket b
+    )
+    select s.datastream_id, s."time",
+           case when s.last < s.max then s.max - s.first + s.last
+                when s.min < s.first then s.last
+                else s.last - s.first end
+           + case when n.first is null then 0 when n.first >= s.last then n.first - s.last else n.first end
+    from step s
+    left join beyond y on y.stream = s.datastream_id and s.next is null
+    cross join lateral (select coalesce(s.next, y.first) as first) n
+    order by 2;
+end $$;
+comment on function qytet.counter_delta(integer[], timestamptz, timestamptz, text) is
+    'What a counter counted from each bucket''s first good reading to the next bucket''s, in the counter''s unit: never '
+    'negative, a reset counts from zero, and the parts of a range add up to the whole.';
