@@ -25,6 +25,7 @@ check: environment-dev ## Lint, check types, imports and generated files
 	$(PYTHON_HERE) -m mypy
 	.venv/bin/lint-imports
 	$(PYTHON_HERE) contract/generate.py --check
+	.venv/bin/qytet dashboards build --check
 	@if [ -f docs/generate.py ]; then echo '$(PYTHON_HERE) docs/generate.py --check'; $(PYTHON_HERE) docs/generate.py --check; fi
 
 soak: environment-dev ## Run the long versions of the tests (hours)
@@ -40,6 +41,7 @@ bench-edge: environment-dev ## Measure how fast a gateway's backlog drains, and 
 
 generate: environment-dev ## Make the generated files anew
 	$(PYTHON_HERE) contract/generate.py
+	.venv/bin/qytet dashboards build
 	@if [ -f docs/generate.py ]; then echo '$(PYTHON_HERE) docs/generate.py'; $(PYTHON_HERE) docs/generate.py; fi
 
 lock: ## Choose the newest versions of all packages and lock them with hashes (needs uv)

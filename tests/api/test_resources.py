@@ -140,7 +140,7 @@ def test_metrics_count_by_route(call: Run) -> None:
 def test_every_unit_is_written_for_people() -> None:
     """No unit of the catalogue reaches people with UCUM's brackets or its plain-letter micro and cube."""
     from qytet.catalogue import properties
-    from qytet_api.properties.units import display
+    from qytet.units import display
 
     for row in properties().values():
         assert not set(display(row.ucum)) & set("[]{}"), row.property

@@ -9,10 +9,10 @@ import msgspec
 import psycopg
 
 from qytet import log
+from qytet.units import display
 from qytet_api.database import Database, Rows
 from qytet_api.freshness import stale_after_s
 from qytet_api.live import queries
-from qytet_api.properties.units import display
 
 __all__ = ["Feed", "Reader"]
 

@@ -10,6 +10,7 @@ from fastapi import Request
 from psycopg import AsyncServerCursor
 from psycopg.rows import DictRow
 
+from qytet.units import display
 from qytet_api.database import Database, Rows
 from qytet_api.datastreams import queries as datastreams
 from qytet_api.observations.formats import MEDIA_TYPES, Writer, writer
@@ -17,7 +18,6 @@ from qytet_api.observations.queries import STATEMENTS
 from qytet_api.observations.schemas import Format
 from qytet_api.paging import decode, encode, link
 from qytet_api.problems import ProblemError, not_found
-from qytet_api.properties.units import display
 from qytet_api.streaming import PacedStream, StreamGate
 
 __all__ = ["CHUNK", "Question", "find_stream", "respond"]

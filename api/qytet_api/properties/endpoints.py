@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from qytet.units import display
 from qytet_api.dependencies import Reader
 from qytet_api.paging import Page
 from qytet_api.problems import responses
 from qytet_api.properties import queries
 from qytet_api.properties.schemas import ObservedProperty
-from qytet_api.properties.units import display
 
 router = APIRouter(prefix="/v1/properties", tags=["Registry"])
 
