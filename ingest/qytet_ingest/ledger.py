@@ -9,6 +9,7 @@ The mark is the highest number up to which all are one of the three, and committ
 
 from dataclasses import dataclass, field
 
+from qytet_contract import codes
 from qytet_ingest.rangeset import RangeSet
 
 __all__ = ["Boot"]
@@ -35,6 +36,9 @@ class Boot:
     fresh_dropped: list[tuple[int, int]] = field(default_factory=list)
     duplicates: int = 0
     late: int = 0
+    readings: int = 0
+    suspect: int = 0
+    failed: int = 0
     touched: bool = False
 
     def __post_init__(self) -> None:
@@ -75,6 +79,12 @@ class Boot:
             self.fresh.remove(seq)
         self.reject(seq)
 
+    def count(self, qualities: list[int]) -> None:
+        """Count readings stored, by their quality."""
+        self.readings += len(qualities)
+        self.suspect += qualities.count(codes.SUSPECT)
+        self.failed += qualities.count(codes.FAIL)
+
     def holds_from(self, lowest: int) -> None:
         """The device holds nothing below `lowest` any more: what never came is dropped."""
         if self.received.contiguous_from(1) >= lowest - 1:
@@ -113,4 +123,5 @@ class Boot:
         self.fresh_dropped.clear()
         self.duplicates = 0
         self.late = 0
+        self.readings = self.suspect = self.failed = 0
         self.touched = False

@@ -71,8 +71,10 @@ def _resolve_boot(
     for seq, up_ms, m, received_ms in connection.execute(_WAITING, key).fetchall():
         record = (boot.boot, seq, up_ms, anchor_ms + up_ms, m)
         possible = records.TIME_FLOOR <= anchor_ms + up_ms < received_ms + _CLOCKS_DIFFER_MS
-        if possible and _dated(connection, batch, registry, device, record):
+        stored = _dated(connection, batch, registry, device, record) if possible else None
+        if stored is not None:
             done.append(seq)
+            boot.count(stored)
     if done:
         connection.execute(_DONE, {**key, "seqs": done})
 
@@ -83,24 +85,25 @@ def _dated(
     registry: Registry,
     device: Device,
     record: tuple[str, int, int, int, dict[str, float | None]],
-) -> bool:
-    """Store one record at the instant found; what collides there becomes a dead letter.
+) -> list[int] | None:
+    """Store one record at the instant found; the qualities of its readings. What collides becomes a dead letter.
 
-    False leaves it undated: no datastream was valid then, or PostgreSQL refuses a value.
+    None leaves it undated: no datastream was valid then, or PostgreSQL refuses a value.
     """
     boot, seq, up_ms, t_ms, m = record
     streams = {key: device.stream_at(key, t_ms) for key in m}
     if None in streams.values():
-        return False
+        return None
     chosen = [stream for stream in streams.values() if stream is not None]
     values = np.array(
         list(m.values()), dtype=np.float64
     )  # null becomes NaN, which INSERT_ROWS makes null again
+    quality = dict(zip(chosen, gross_range(np.array(chosen), values, registry).tolist(), strict=True))
     columns = {
         "time_us": [t_ms * 1000] * len(chosen),
         "value": values.tolist(),
         "stream": chosen,
-        "quality": gross_range(np.array(chosen), values, registry).tolist(),
+        "quality": list(quality.values()),
         "time_quality": [codes.TIME_BACKDATED] * len(chosen),
     }
     try:
@@ -109,10 +112,10 @@ def _dated(
             late.note(connection, np.array(chosen), np.full(len(chosen), t_ms * 1000))
     except (errors.DataError, errors.IntegrityError) as error:
         _log.warning("record stays undated", device=device.name, boot=boot, seq=seq, why=str(error))
-        return False
+        return None
     if len(stored) < len(chosen):
         topic = topics.topic(device.city, device.name, topics.OBS).encode()
         raw = json.dumps(records.obs(boot, seq, None, up_ms, "none", m), separators=(",", ":")).encode()
         detail = f"dated to {t_ms} ms, where another record holds this datastream and instant"
         batch.dead.append(DeadLetter(topic, raw, codes.COLLISION, detail, device.name))
-    return True
+    return [quality[stream] for stream, _time in stored]

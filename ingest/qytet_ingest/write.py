@@ -18,15 +18,18 @@ from qytet_ingest.ledger import Boot
 from qytet_ingest.rangeset import multirange, ranges
 from qytet_ingest.registry import Registry
 from qytet_ingest.rows import COPY_ROWS, Rows, build, copy_bytes
+from qytet_ingest.tally import tally
 
 __all__ = ["settle", "write"]
 
 _LEDGER = """
-insert into store.delivery as d (device_id, boot, received, rejected, dropped, duplicates, late, anchor_ms)
-select device_id, boot, received, rejected, dropped, duplicates, late, anchor_ms
+insert into store.delivery as d
+    (device_id, boot, received, rejected, dropped, duplicates, late, anchor_ms, readings, suspect, failed)
+select device_id, boot, received, rejected, dropped, duplicates, late, anchor_ms, readings, suspect, failed
 from unnest(%(device)s::int[], %(boot)s::text[], %(received)s::int8multirange[], %(rejected)s::int8multirange[],
-            %(dropped)s::int8multirange[], %(duplicates)s::bigint[], %(late)s::bigint[], %(anchor)s::bigint[])
-     as n(device_id, boot, received, rejected, dropped, duplicates, late, anchor_ms)
+            %(dropped)s::int8multirange[], %(duplicates)s::bigint[], %(late)s::bigint[], %(anchor)s::bigint[],
+            %(readings)s::bigint[], %(suspect)s::bigint[], %(failed)s::bigint[])
+     as n(device_id, boot, received, rejected, dropped, duplicates, late, anchor_ms, readings, suspect, failed)
 on conflict (device_id, boot) do update set
     received = d.received + excluded.received,
     rejected = d.rejected + excluded.rejected,
@@ -34,6 +37,9 @@ on conflict (device_id, boot) do update set
     duplicates = d.duplicates + excluded.duplicates,
     late = d.late + excluded.late,
     anchor_ms = coalesce(excluded.anchor_ms, d.anchor_ms),
+    readings = d.readings + excluded.readings,
+    suspect = d.suspect + excluded.suspect,
+    failed = d.failed + excluded.failed,
     last_seen = now()
 """
 
@@ -51,7 +57,7 @@ def write(connection: psycopg.Connection[Any], batch: Batch, registry: Registry)
             if len(rows):
                 _copy(connection, rows)
                 late.note(connection, rows.stream, rows.time_us)
-            _rest(connection, batch, registry)
+            _rest(connection, batch, registry, rows)
     except (errors.DataError, errors.IntegrityError):
         batch.dead[:] = dead
         rows = _carefully(connection, batch, registry, rows)
@@ -78,12 +84,13 @@ def _carefully(connection: psycopg.Connection[Any], batch: Batch, registry: Regi
     with connection.transaction():
         stored = careful.insert(connection, batch, rows)
         late.note(connection, stored.stream, stored.time_us)
-        _rest(connection, batch, registry)
+        _rest(connection, batch, registry, stored)
     return stored
 
 
-def _rest(connection: psycopg.Connection[Any], batch: Batch, registry: Registry) -> None:
+def _rest(connection: psycopg.Connection[Any], batch: Batch, registry: Registry, stored: Rows) -> None:
     """Everything of the batch that is not a reading."""
+    tally(batch, stored)
     undated.store(connection, batch)
     undated.resolve(connection, batch, registry)
     notices_sql.store(connection, batch)
@@ -104,5 +111,8 @@ def _ledger(connection: psycopg.Connection[Any], boots: list[Boot]) -> None:
         "duplicates": array_text([boot.duplicates for boot in boots]),
         "late": array_text([boot.late for boot in boots]),
         "anchor": array_text(["null" if boot.anchor_ms is None else boot.anchor_ms for boot in boots]),
+        "readings": array_text([boot.readings for boot in boots]),
+        "suspect": array_text([boot.suspect for boot in boots]),
+        "failed": array_text([boot.failed for boot in boots]),
     }
     connection.execute(_LEDGER, columns)
