@@ -1,0 +1,85 @@
+"""What one column of a panel shows: its unit, the word and colour of its code, where it leads, how wide it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
+
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.models import dashboard as models
+
+from qytet_dashboards.vocabulary.colours import States
+from qytet_dashboards.vocabulary.words import Words
+
+__all__ = ["Field", "link_to", "with_fields"]
+
+_TIME_RANGE = "${__url_time_range}"
+
+
+class _Overridden(Protocol):
+    def override_by_name(self, name: str, properties: list[models.DynamicConfigValue], /) -> Self:
+        """What differs for one column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column of the query by name; what is not said stays as the panel has it.
+
+    `link` is an address (see `link_to`); `states` or `thresholds` colour the cell's background or, as
+    `colour="text"`, its text; a hidden column is there for links alone.
+    """
+
+    name: str
+    unit: str = ""
+    decimals: int | None = None
+    states: States | None = None
+    thresholds: builders.ThresholdsConfig | None = None
+    colour: str = "background"
+    link: str = ""
+    width: int = 0
+    hidden: bool = False
+    title: str = ""
+
+    def properties(self, words: Words) -> list[models.DynamicConfigValue]:
+        """What overrides the panel's own."""
+        said: dict[str, object] = {}
+        if self.title:
+            said["displayName"] = words(self.title)
+        if self.unit:
+            said["unit"] = self.unit
+        if self.decimals is not None:
+            said["decimals"] = self.decimals
+        if self.states is not None:
+            said["mappings"] = [self.states.mapping(words).to_json()]
+        thresholds = self.thresholds or (self.states.thresholds() if self.states else None)
+        if thresholds is not None:
+            said["thresholds"] = thresholds.build().to_json()
+            said["color"] = {"mode": "thresholds"}
+            said["custom.cellOptions"] = {"type": f"color-{self.colour}", "mode": "basic"}
+        if self.link:
+            said["links"] = [{"title": words("boards.open"), "url": self.link}]
+        if self.width:
+            said["custom.width"] = self.width
+        if self.hidden:
+            said["custom.hidden"] = True
+        return [models.DynamicConfigValue(id_val=key, value=value) for key, value in said.items()]
+
+
+P = TypeVar("P", bound=_Overridden)
+
+
+def with_fields(panel: P, words: Words, *fields: Field) -> P:
+    """The panel with these columns as they are described."""
+    for field in fields:
+        panel = panel.override_by_name(field.name, field.properties(words))
+    return panel
+
+
+def link_to(board: str, language: str, variables: Sequence[str] = (), **named: str) -> str:
+    """The address of another of our boards with the time range kept.
+
+    Each of `variables` is a column of the same name as the board's variable; `named` gives a variable's column
+    where they differ.
+    """
+    columns = {name: name for name in variables} | named
+    chosen = "".join(f"&var-{name}=${{__data.fields.{column}}}" for name, column in columns.items())
+    return f"/d/qytet-{board}-{language}?{_TIME_RANGE}{chosen}"
