@@ -1,7 +1,7 @@
 """What one column of a panel shows: its unit, the word and colour of its code, where it leads, how wide it is."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, Self, TypeVar
 
 from grafana_foundation_sdk.builders import dashboard as builders
@@ -25,7 +25,8 @@ class Field:
     """A column of the query by name; what is not said stays as the panel has it.
 
     `link` is an address (see `link_to`); `states` or `thresholds` colour the cell's background or, as
-    `colour="text"`, its text; a hidden column is there for links alone.
+    `colour="text"`, its text; a hidden column is there for links alone. `names` gives the text of a code its
+    message key (in the section `states`, unless it says another); `empty` stands for what is not known.
     """
 
     name: str
@@ -38,6 +39,8 @@ class Field:
     width: int = 0
     hidden: bool = False
     title: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    empty: str = ""
 
     def properties(self, words: Words) -> list[models.DynamicConfigValue]:
         """What overrides the panel's own."""
@@ -50,6 +53,10 @@ class Field:
             said["decimals"] = self.decimals
         if self.states is not None:
             said["mappings"] = [self.states.mapping(words).to_json()]
+        elif self.names:
+            said["mappings"] = [_named(self.names, words)]
+        if self.empty:
+            said["noValue"] = self.empty
         thresholds = self.thresholds or (self.states.thresholds() if self.states else None)
         if thresholds is not None:
             said["thresholds"] = thresholds.build().to_json()
@@ -64,13 +71,23 @@ class Field:
         return [models.DynamicConfigValue(id_val=key, value=value) for key, value in said.items()]
 
 
+def _named(names: Mapping[str, str], words: Words) -> object:
+    shown = {code: words(key if "." in key else f"states.{key}") for code, key in names.items()}
+    return models.ValueMap(
+        {
+            code: models.ValueMappingResult(text=text, index=at)
+            for at, (code, text) in enumerate(shown.items())
+        }
+    ).to_json()
+
+
 P = TypeVar("P", bound=_Overridden)
 
 
 def with_fields(panel: P, words: Words, *fields: Field) -> P:
     """The panel with these columns as they are described."""
-    for field in fields:
-        panel = panel.override_by_name(field.name, field.properties(words))
+    for one in fields:
+        panel = panel.override_by_name(one.name, one.properties(words))
     return panel
 
 
