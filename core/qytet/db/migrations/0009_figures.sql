@@ -24,7 +24,7 @@ comment on column store.delivery.readings is 'Readings stored of this boot, of w
 create table store.delivery_hour (
     hour      timestamptz not null,
     dropped   bigint not null default 0,
-    missing   bigint not null default 0,
+    missing   bigint,
     device_id integer not null references store.device,
     received  integer not null default 0,
     late      integer not null default 0,
@@ -35,6 +35,7 @@ create table store.delivery_hour (
     failed    integer not null default 0,
     primary key (device_id, hour)
 ) with (fillfactor = 50);
+comment on column store.delivery_hour.missing is 'Of all boots, at the last change; proposed as null where nothing changed it.';
 create index delivery_hour_hour on store.delivery_hour (hour);
 
 -- How many numbers a set has; without a call of a function for the usual one, which is a single range.
@@ -78,38 +79,41 @@ begin
     return null;
 end $$;
 
+-- Old rows count negative: joining them with the new ones would hang on a plan that was made for other numbers of rows.
 create function store.delivery_updated() returns trigger language plpgsql as $$
 declare
     this_hour constant timestamptz := date_trunc('hour', now(), 'UTC');
 begin
     insert into store.delivery_hour as h
         (device_id, hour, received, late, duplicate, rejected, dropped, missing, readings, suspect, failed)
-    select c.device_id, this_hour, c.received, c.late, c.duplicate, c.rejected, c.dropped,
-           case when c.gap or k.device_id is null then store.missing(c.device_id) else k.missing end,
-           c.readings, c.suspect, c.failed
+    select device_id, this_hour, received, late, duplicate, rejected, dropped,
+           case when gap <> 0 or not exists (
+                     select from store.delivery_hour k where k.device_id = c.device_id and k.hour = this_hour)
+                then store.missing(device_id) end,
+           readings, suspect, failed
     from (
-        select device_id, sum(store.width(n.received - o.received) - store.width(o.received - n.received)) as received,
-               sum(n.late - o.late) as late,
-               sum(n.duplicates - o.duplicates) as duplicate,
-               sum(case when n.rejected = o.rejected then 0 else store.width(n.rejected) - store.width(o.rejected) end)
-                   as rejected,
-               sum(store.given_up(n.received, n.rejected, n.dropped)
-                   - store.given_up(o.received, o.rejected, o.dropped)) as dropped,
-               bool_or(store.gap(n.received + n.rejected + n.dropped)
-                       <> store.gap(o.received + o.rejected + o.dropped)) as gap,
-               sum(n.readings - o.readings) as readings, sum(n.suspect - o.suspect) as suspect,
-               sum(n.failed - o.failed) as failed
-        from updated n join before o using (device_id, boot)
-        where (n.received, n.rejected, n.dropped, n.duplicates, n.late, n.readings)
-              is distinct from (o.received, o.rejected, o.dropped, o.duplicates, o.late, o.readings)
+        select device_id, sum(received) as received, sum(late) as late, sum(duplicate) as duplicate,
+               sum(rejected) as rejected, sum(dropped) as dropped, sum(gap) as gap, sum(readings) as readings,
+               sum(suspect) as suspect, sum(failed) as failed
+        from (
+            select device_id, store.width(received) as received, late, duplicates as duplicate,
+                   store.width(rejected) as rejected, store.given_up(received, rejected, dropped) as dropped,
+                   store.gap(received + rejected + dropped) as gap, readings, suspect, failed
+            from updated
+            union all
+            select device_id, -store.width(received), -late, -duplicates, -store.width(rejected),
+                   -store.given_up(received, rejected, dropped), -store.gap(received + rejected + dropped),
+                   -readings, -suspect, -failed
+            from before
+        ) signed
         group by device_id
     ) c
-    left join store.delivery_hour k on k.device_id = c.device_id and k.hour = this_hour
-    order by c.device_id
+    where (received, late, duplicate, rejected, dropped, gap, readings) <> (0, 0, 0, 0, 0, 0, 0)
+    order by device_id
     on conflict (device_id, hour) do update set
         received = h.received + excluded.received, late = h.late + excluded.late,
         duplicate = h.duplicate + excluded.duplicate, rejected = h.rejected + excluded.rejected,
-        dropped = h.dropped + excluded.dropped, missing = excluded.missing,
+        dropped = h.dropped + excluded.dropped, missing = coalesce(excluded.missing, h.missing),
         readings = h.readings + excluded.readings, suspect = h.suspect + excluded.suspect,
         failed = h.failed + excluded.failed;
     return null;
