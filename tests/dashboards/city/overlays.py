@@ -1,0 +1,115 @@
+"""What faults do to a device's records: applied in order of time, one device at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from tests.dashboards.city import truth
+
+if TYPE_CHECKING:
+    from tests.dashboards.city.scenario import Record, Scenario
+
+_HOUR_MS = 3_600_000
+_LAST_MS = 4 * _HOUR_MS
+"""How long ago most faults began."""
+Change = Callable[["Record", "Scenario"], None]
+
+
+def apply(records: Iterable[Record], scenario: Scenario) -> Iterator[Record]:
+    """The records with whatever is wrong with their device."""
+    changes = _changes()
+    for record in records:
+        if "dma" in record.device:
+            record.values.update(
+                {
+                    "battery_level": _battery(record, scenario),
+                    "battery_voltage": 3.6,
+                    "backlog_records": 0,
+                }
+            )
+        if (change := changes.get(record.device)) is not None:
+            change(record, scenario)
+        yield record
+
+
+def _changes() -> dict[str, Change]:
+    return {
+        truth.DEAD_LAMP[0]: _dead,
+        truth.DAY_BURNER[0]: _burning,
+        truth.CYCLING_LAMP[0]: _cycling,
+        truth.LOW_CHLORINE: _chlorine,
+        truth.POOR_AIR: _smog,
+        truth.STUCK_LANE[0]: _stuck,
+        truth.FLAGGED: _flagged,
+    }
+
+
+def _is_recent(record: Record, scenario: Scenario) -> bool:
+    return record.t_ms >= scenario.now_ms - _LAST_MS
+
+
+def _battery(record: Record, scenario: Scenario) -> float:
+    """A cell that loses a hundredth a day; one zone's is nearly empty."""
+    level = 8.0 if record.device == truth.ASLEEP else 90.0
+    return round(level + (scenario.now_ms - record.t_ms) / _HOUR_MS / 24, 1)
+
+
+def _dead(record: Record, scenario: Scenario) -> None:
+    """Commanded on but dark; commanded in the last hours also by day, so that it shows whatever the clock says."""
+    lamp = truth.DEAD_LAMP[1]
+    if _is_recent(record, scenario):
+        record.values[f"lamp_dimming_level:{lamp}"] = 100.0
+    if record.values[f"lamp_dimming_level:{lamp}"]:
+        record.values.update({f"lamp_active_power:{lamp}": 0.3, f"lamp_supply_current:{lamp}": 0.002})
+
+
+def _burning(record: Record, _: Scenario) -> None:
+    """Never switched off: full power by day."""
+    lamp = truth.DAY_BURNER[1]
+    if not record.values[f"lamp_dimming_level:{lamp}"]:
+        record.values.update({f"lamp_active_power:{lamp}": 90.0, f"lamp_supply_current:{lamp}": 0.4})
+
+
+def _cycling(record: Record, scenario: Scenario) -> None:
+    """On and off every five minutes while commanded on, in the last hours."""
+    lamp = truth.CYCLING_LAMP[1]
+    if _is_recent(record, scenario):
+        is_lit = record.t_ms // 300_000 % 2 == 0
+        record.values.update(
+            {
+                f"lamp_dimming_level:{lamp}": 100.0,
+                f"lamp_active_power:{lamp}": 45.0 if is_lit else 0.0,
+            }
+        )
+
+
+def _chlorine(record: Record, scenario: Scenario) -> None:
+    if _is_recent(record, scenario):
+        record.values["water_free_chlorine"] = 0.08
+
+
+def _smog(record: Record, scenario: Scenario) -> None:
+    if _is_recent(record, scenario):
+        record.values.update({"pm2_5": 160.0, "pm10": 290.0})
+
+
+def _stuck(record: Record, scenario: Scenario) -> None:
+    lane = truth.STUCK_LANE[1]
+    if _is_recent(record, scenario):
+        record.values.update(
+            {
+                f"vehicle_count:{lane}": 17,
+                f"vehicle_speed_mean:{lane}": 31.0,
+                f"lane_occupancy:{lane}": 9.0,
+            }
+        )
+
+
+def _flagged(record: Record, scenario: Scenario) -> None:
+    """A sensor that now and then says what cannot be: suspect, and fail."""
+    step = record.t_ms // 900_000
+    if step % 11 == 0:
+        record.values["pm2_5"] = 400.0
+    elif step % 17 == 0:
+        record.values["pm2_5"] = 2000.0
