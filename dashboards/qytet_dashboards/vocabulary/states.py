@@ -59,5 +59,5 @@ FLEET = States(
 )
 """qytet.fleet.status"""
 
-CAUSE = {"city": "cause_city", "gateway": "cause_gateway", "device": "cause_device"}
+CAUSE = {name: f"states.cause_{name}" for name in ("city", "gateway", "device")}
 """qytet.outage.cause"""

@@ -1,0 +1,39 @@
+"""The panel that lists what Grafana's alert rules say now; the SDK has no builder for it."""
+
+from grafana_foundation_sdk.builders import dashboard
+
+from qytet_dashboards.vocabulary.words import Words
+
+__all__ = ["alarms"]
+
+_BY_IMPORTANCE = 3
+
+
+def alarms(words: Words, name: str, labels: str = "") -> dashboard.Panel:
+    """Alarms that fire or are about to; `labels` narrows them as Alertmanager writes it, e.g. ``{city="tirana"}``."""
+    return (
+        dashboard.Panel()
+        .type("alertlist")
+        .title(words(name))
+        .description(words.about(name))
+        .options(
+            {
+                "viewMode": "list",
+                "groupMode": "default",
+                "groupBy": [],
+                "maxItems": 20,
+                "sortOrder": _BY_IMPORTANCE,
+                "dashboardAlerts": False,
+                "alertName": "",
+                "alertInstanceLabelFilter": labels,
+                "datasource": "-- Grafana --",
+                "stateFilter": {
+                    "firing": True,
+                    "pending": True,
+                    "error": True,
+                    "noData": True,
+                    "normal": False,
+                },
+            }
+        )
+    )
