@@ -29,6 +29,11 @@ select coalesce(nullif(channel, ''), '-') as __value from qytet.datastream
 where qytet.chosen(city, :cities) and qytet.chosen(site, :sites) and qytet.chosen(device, :devices)
 and domain = '{domain}' group by 1 order by 1
 """
+_ANY_CHANNEL = """
+select coalesce(nullif(channel, ''), '-') as __value from qytet.datastream
+where qytet.chosen(city, :cities) and qytet.chosen(site, :sites) and qytet.chosen(device, :devices)
+group by 1 order by 1
+"""
 _RESOLUTIONS = ("auto", "raw", "15min", "hour", "day")
 
 
@@ -62,9 +67,11 @@ def device(words: Words, domain: str = "") -> builders.QueryVariable:
     )
 
 
-def channel(words: Words, domain: str) -> builders.QueryVariable:
-    """The channels (lanes, lamps, phases) of the chosen devices; `-` is a datastream without one."""
-    return _query("channel", words("boards.channel"), _CHANNEL.replace("{domain}", domain))
+def channel(words: Words, domain: str = "") -> builders.QueryVariable:
+    """The channels (lanes, lamps, phases) of the chosen devices, of one domain or any; `-` is none."""
+    return _query(
+        "channel", words("boards.channel"), _CHANNEL.replace("{domain}", domain) if domain else _ANY_CHANNEL
+    )
 
 
 def resolution(words: Words) -> builders.CustomVariable:
