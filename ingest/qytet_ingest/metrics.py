@@ -1,10 +1,38 @@
 """Ingest's figures for Prometheus; counted per batch, so that they cost the hot path nothing."""
 
+import threading
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-__all__ = ["Metrics"]
+__all__ = ["Metrics", "Peaks"]
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
+
+
+class Peaks:
+    """The highest values since somebody last asked, and when the last commit was. Safe between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._highest: dict[str, float] = {}
+        self.last_commit: float | None = None
+
+    def note(self, name: str, value: float) -> None:
+        """Remember the value if it is the highest."""
+        with self._lock:
+            self._highest[name] = max(value, self._highest.get(name, 0.0))
+
+    def committed(self, at: float, *, commit_s: float, held_s: float) -> None:
+        """Note a batch committed at this Unix time, in so many seconds, so many after it came."""
+        self.last_commit = at
+        self.note("commit_s", commit_s)
+        self.note("held_s", held_s)
+
+    def take(self) -> dict[str, float]:
+        """The highest values; forgets them."""
+        with self._lock:
+            taken, self._highest = self._highest, {}
+            return taken
 
 
 class Metrics:
@@ -12,6 +40,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.collectors = CollectorRegistry()
+        self.peaks = Peaks()
         self.messages = self._counter("messages", "Messages received from the broker")
         self.records = self._counter("records", "Records stored, dated or not")
         self.readings = self._counter("readings", "Readings stored")
@@ -38,6 +67,12 @@ class Metrics:
         self.commit = Histogram(
             "qytet_ingest_commit_seconds",
             "Seconds to commit a batch",
+            buckets=_SECONDS,
+            registry=self.collectors,
+        )
+        self.held_time = Histogram(
+            "qytet_ingest_held_seconds",
+            "Seconds from a message's arrival to its commit, the first of each batch",
             buckets=_SECONDS,
             registry=self.collectors,
         )

@@ -59,7 +59,7 @@ class MqttSource:
         self._options = options
         self._address = _address(options.url)
         self._chunks: queue.SimpleQueue[Chunk] = queue.SimpleQueue()  # bounded by `_held`
-        self._held = 0
+        self._held = self._held_most = 0
         self._outbox = bytearray()
         self._lock = threading.Lock()
         self._wake_out, self._wake_in = socket.socketpair()
@@ -84,6 +84,12 @@ class MqttSource:
     def held_bytes(self) -> int:
         """Bytes received and not yet released."""
         return self._held
+
+    def take_held_most(self) -> int:
+        """The most bytes that were held since this was asked last."""
+        with self._lock:
+            most, self._held_most = self._held_most, self._held
+            return most
 
     def start(self) -> None:
         """Connect and receive, reconnecting for ever; returns at once."""
@@ -278,6 +284,7 @@ class MqttSource:
         if topics:
             with self._lock:
                 self._held += used
+                self._held_most = max(self._held_most, self._held)
             self._chunks.put(Chunk(self._epoch, topics, payloads, tokens, used))
 
     def _write(self, connection: socket.socket) -> bool:

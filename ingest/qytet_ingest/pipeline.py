@@ -68,6 +68,7 @@ class _Held:
     acks: list[tuple[int, list[int]]]
     size: int = 0
     since: float = 0.0
+    arrived: float = 0.0
 
 
 @dataclass(slots=True)
@@ -116,7 +117,7 @@ class Pipeline:
     def feed(self, chunk: Chunk) -> None:
         """Take a chunk into the batch; commits when the batch is full."""
         if not self._held.acks:
-            self._held.since = time.monotonic()
+            self._held.since, self._held.arrived = time.monotonic(), chunk.arrived
         self._metrics.messages.inc(len(chunk.topics))
         self._decoder.feed(self._batch, chunk.topics, chunk.payloads, int(time.time() * 1000))
         self._held.acks.append((chunk.epoch, [token for token in chunk.tokens if token is not None]))
@@ -164,7 +165,7 @@ class Pipeline:
             rows = self._with_database(lambda c: write(c, batch, self.registry))
             settle(batch)
             self._doubt(asked_again)
-            self._count(batch, rows, time.monotonic() - began)
+            self._count(batch, rows, began, held)
             self._latest.add(rows)
             self._marks.add(batch.boots)
             self._outbox.awake(birth.device_id for birth in batch.births)
@@ -186,17 +187,19 @@ class Pipeline:
             self._connection.close()
             self._connection = None
 
-    def _count(self, batch: Batch, rows: Rows, seconds: float) -> None:
-        metrics = self._metrics
+    def _count(self, batch: Batch, rows: Rows, began: float, held: _Held) -> None:
+        metrics, now = self._metrics, time.monotonic()
         metrics.batches.inc()
         metrics.readings.inc(len(rows))
         metrics.records.inc(len(batch.record_seq) + len(batch.undated))
         metrics.size.observe(len(rows))
-        metrics.commit.observe(seconds)
+        metrics.commit.observe(now - began)
+        metrics.held_time.observe(waited := max(0.0, now - held.arrived))
         if batch.record_time:
             metrics.lag.observe(max(0.0, time.time() - min(batch.record_time) / 1000))
         for reason, number in Counter(letter.reason for letter in batch.dead).items():
             metrics.dead.labels(reason).inc(number)
+        metrics.peaks.committed(time.time(), commit_s=now - began, held_s=waited)
 
     def _doubt(self, boots: list[Boot]) -> None:
         """A device that resends what we have, above a gap that it does not fill, knows more than we do: look it up.

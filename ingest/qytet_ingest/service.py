@@ -17,6 +17,7 @@ from qytet import log
 from qytet.db.errors import DatabaseError
 from qytet.settings import Settings
 from qytet_contract import topics
+from qytet_ingest.figures import Figures, Window
 from qytet_ingest.metrics import Metrics
 from qytet_ingest.mqtt_source import MqttSource, Options
 from qytet_ingest.pipeline import Pipeline, Stopped
@@ -73,7 +74,9 @@ def run(settings: Settings, database_url: str, broker_url: str) -> None:
                 do="Run `qytet db migrate`.",
             ) from error
         source.start()
-        with upkeep(database_url, settings.ingest.rollup_s, metrics):
+        window = Window(source.take_held_most, settings.ingest.queue_bytes)
+        figures = Figures(settings.ingest.client_id, metrics, window, settings.data_dir)
+        with upkeep(database_url, settings.ingest.rollup_s, metrics, figures):
             _work(pipeline, source, stopping)
     _log.info("stopped")
 

@@ -1,6 +1,7 @@
 """What ingest needs of a broker: chunks of messages in, acknowledgements and `stored` marks out."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Protocol
 
 __all__ = ["Chunk", "Source"]
@@ -11,6 +12,7 @@ class Chunk:
     """Messages received together. `tokens[i]` acknowledges message i; None if the sender wanted no answer.
 
     `epoch` counts connections: tokens of an older one mean nothing to the broker any more.
+    `arrived` is when, by the monotonic clock in seconds.
     """
 
     epoch: int
@@ -18,6 +20,7 @@ class Chunk:
     payloads: list[bytes]
     tokens: list[int | None]
     size: int
+    arrived: float = field(default_factory=time.monotonic)
 
 
 class Source(Protocol):

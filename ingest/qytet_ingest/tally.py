@@ -21,7 +21,8 @@ def tally(batch: Batch, stored: Rows) -> None:
     boot_of_record = np.array([place[boot] for boot in batch.record_boot])
 
     def counts(records: npt.NDArray[np.int64]) -> list[int]:
-        return np.bincount(boot_of_record[records], minlength=len(place)).tolist()
+        found: list[int] = np.bincount(boot_of_record[records], minlength=len(place)).tolist()
+        return found
 
     readings = counts(stored.record)
     suspect = counts(stored.record[stored.quality == codes.SUSPECT])

@@ -77,8 +77,12 @@ def maintain(connection: psycopg.Connection[Any]) -> Care:
     tier = detect(connection)
     done = rollup.refresh(connection, seconds=600)  # before readings go: aggregates outlive them
     dropped = connection.execute(_DROP).fetchone()
+    connection.execute(_DROP_FIGURES)
     mended = connection.execute(_MEND_LATEST).rowcount
-    connection.execute("analyze store.observation, store.latest, store.delivery, store.dead_letter")
+    connection.execute(
+        "analyze store.observation, store.latest, store.delivery, store.delivery_hour,"
+        " store.dead_letter, store.ingest_minute"
+    )
     what = "readings" if tier is Tier.PLAIN else "chunks"
     return Care(dropped[0] or 0 if dropped else 0, what, mended, done.rows + done.mended)
 
@@ -109,6 +113,7 @@ insert into store.retention (keep) values (%(keep)s::interval)
 on conflict (one) do update set keep = excluded.keep
 """
 _ENFORCE = "select store.set_retention(%(keep)s::interval)"
+_DROP_FIGURES = "select store.drop_figures()"
 _DROP = "select (select store.drop_observations_before(now() - keep)) from store.retention"
 
 # One index look-up a datastream. A newer row that ingest writes meanwhile wins; a row that retention has
