@@ -125,6 +125,19 @@ class ApiSettings(_Section):
     )
 
 
+class GrafanaSettings(_Section):
+    """A Grafana that runs, for `qytet dashboards push` and its siblings."""
+
+    url: str = Field("", description="https://host[:port][/path] of Grafana, without user and password.")
+    token: SecretStr = Field(SecretStr(""), description="Token of a service account of Grafana.")
+    ca_file: Path | None = Field(
+        None, description="CA that signed Grafana's certificate. Empty: the system's."
+    )
+    organization: int | None = Field(
+        None, ge=1, description="Number of the organisation in Grafana. Empty: the token's own."
+    )
+
+
 class LogSettings(_Section):
     """What is logged, and how."""
 
@@ -151,6 +164,7 @@ class Settings(BaseSettings):
     broker: BrokerSettings = BrokerSettings()
     ingest: IngestSettings = IngestSettings()
     api: ApiSettings = ApiSettings()
+    grafana: GrafanaSettings = GrafanaSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from qytet_dashboards import provision
 from qytet_dashboards.cities import cities
+from qytet_dashboards.grafana.commands import register
 
 __all__ = ["app"]
 
@@ -49,3 +50,6 @@ def build(
         if not as_json:
             Console(stderr=True).print("Do: run `qytet dashboards build` and commit what it writes.")
         raise typer.Exit(1)
+
+
+register(app)

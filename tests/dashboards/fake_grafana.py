@@ -7,7 +7,9 @@ POST replaces whole) and notes every request, so that a test can say that nothin
 import json
 import re
 import ssl
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -46,9 +48,9 @@ class Answer:
     hang: bool = False
 
 
-def said(status: int, message: str, **more: str) -> Answer:
+def said(code: int, message: str, **more: str) -> Answer:
     """Grafana's form of an error."""
-    return Answer(status, {"message": message, **more})
+    return Answer(code, {"message": message, **more})
 
 
 Fault = Callable[[Request], Answer | None]
@@ -145,11 +147,19 @@ class FakeGrafana:
             "versions": [*(there["versions"] if there else []), entry],
         }
 
-    def edit(self, uid: str, change: Callable[[Json], object] = lambda _: None, folder: str | None = None) -> None:
+    def edit(
+        self, uid: str, change: Callable[[Json], object] = lambda _: None, folder: str | None = None
+    ) -> None:
         """What a person does in the editor: Grafana's defaults are written out, and the change is saved."""
         there = self.dashboards[uid]
         model = deepcopy(there["dashboard"])
-        model |= {"fiscalYearStartMonth": 0, "graphTooltip": 0, "liveNow": False, "weekStart": "", "preload": False}
+        model |= {
+            "fiscalYearStartMonth": 0,
+            "graphTooltip": 0,
+            "liveNow": False,
+            "weekStart": "",
+            "preload": False,
+        }
         model.setdefault("links", [])
         layers = model.setdefault("annotations", {}).setdefault("list", [])
         layers.append({"builtIn": 1, "name": "Annotations & Alerts", "enable": True, "hide": True})
@@ -219,7 +229,9 @@ class FakeGrafana:
         before = self.groups.get((folder, name), {"rules": []})
         if any(rule.get("provenance") == "file" for rule in before["rules"]):
             return said(409, "cannot change provenance from 'file' to 'api'")
-        rules = [self._stored_rule(rule, number, editable) for number, rule in enumerate(request.body["rules"])]
+        rules = [
+            self._stored_rule(rule, number, editable) for number, rule in enumerate(request.body["rules"])
+        ]
         self.groups[folder, name] = {**request.body, "rules": rules}
         return Answer(body=self.groups[folder, name])
 
@@ -228,7 +240,11 @@ class FakeGrafana:
         """As Grafana gives it back: durations in its own spelling, queries with their defaults written out."""
         seconds = int(rule["for"].removesuffix("s"))
         data = [
-            {**query, "queryType": "", "model": {"intervalMs": 1000, "maxDataPoints": 43200, **query["model"]}}
+            {
+                **query,
+                "queryType": "",
+                "model": {"intervalMs": 1000, "maxDataPoints": 43200, **query["model"]},
+            }
             for query in rule["data"]
         ]
         spelt = f"{seconds // 60}m" if seconds and seconds % 60 == 0 else f"{seconds}s"
@@ -331,7 +347,10 @@ class _Server(ThreadingHTTPServer):
     block_on_close = True
 
     def handle_error(self, *_: object) -> None:
-        """A client that went away is part of some tests."""
+        """A client that went away is part of some tests; a fault of this server itself is none."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            traceback.print_exception(error)
 
 
 @contextmanager
