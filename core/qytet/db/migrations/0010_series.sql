@@ -40,52 +40,65 @@ $$;
 comment on function qytet.streams(text[], text[], text[], text[], text[]) is
     'Ids of the datastreams of these cities, sites, devices, channels (- is none) and properties; {*} means all.';
 
+-- Inlined where it is called, so that of the four only the one that fits is planned.
+create function qytet.buckets(streams integer[], since timestamptz, till timestamptz, fit text)
+returns table (datastream_id integer, "time" timestamptz, mean double precision, min double precision,
+               max double precision, sum double precision, first double precision, last double precision, n bigint)
+language sql stable parallel safe as $$
+    select o.datastream_id, o.phenomenon_time, g.value, g.value, g.value, g.value, g.value, g.value,
+           (g.value is not null)::integer::bigint
+    from qytet.observation o cross join lateral (select case when o.quality <= 2 then o.value end as value) g
+    where fit = 'raw' and o.datastream_id = any (streams) and o.phenomenon_time >= since and o.phenomenon_time < till
+    union all
+    select o.datastream_id, o.bucket, o.mean, o.min, o.max, o.sum, o.first, o.last, o.n
+    from qytet.observation_15min o
+    where fit = '15min' and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till
+    union all
+    select o.datastream_id, o.bucket, o.mean, o.min, o.max, o.sum, o.first, o.last, o.n
+    from qytet.observation_hour o
+    where fit = 'hour' and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till
+    union all
+    select o.datastream_id, o.bucket, o.mean, o.min, o.max, o.sum, o.first, o.last, o.n
+    from qytet.observation_day o
+    where fit = 'day' and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till
+$$;
+comment on function qytet.buckets(integer[], timestamptz, timestamptz, text) is
+    'Buckets of raw, 15min, hour or day that begin in [since, till), one row a datastream and bucket (raw: the reading), '
+    'in no order. What is suspect, failed or missing counts for nothing: without a good value n is 0, all else null.';
+
 create function qytet.series(streams integer[], since timestamptz, till timestamptz, wanted text)
 returns table (datastream_id integer, "time" timestamptz, mean double precision, min double precision,
                max double precision, sum double precision, last double precision, n bigint)
-language plpgsql stable parallel safe set plan_cache_mode = force_custom_plan set jit = off as $$
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
 #variable_conflict use_column
+declare
+    fit text := qytet.resolution(wanted, since, till);
 begin
-    case qytet.resolution(wanted, since, till)
-    when 'raw' then
-        return query select o.datastream_id, o.phenomenon_time, g.value, g.value, g.value, g.value, g.value,
-                            (g.value is not null)::integer::bigint
-        from qytet.observation o cross join lateral (select case when o.quality <= 2 then o.value end as value) g
-        where o.datastream_id = any (streams) and o.phenomenon_time >= since and o.phenomenon_time < till
-        order by 2;
-    when '15min' then
-        return query select o.datastream_id, o.bucket, o.mean, o.min, o.max, o.sum, o.last, o.n
-        from qytet.observation_15min o
-        where o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till order by 2;
-    when 'hour' then
-        return query select o.datastream_id, o.bucket, o.mean, o.min, o.max, o.sum, o.last, o.n
-        from qytet.observation_hour o
-        where o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till order by 2;
-    else
-        return query select o.datastream_id, o.bucket, o.mean, o.min, o.max, o.sum, o.last, o.n
-        from qytet.observation_day o
-        where o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till order by 2;
-    end case;
+    return query select b.datastream_id, b."time", b.mean, b.min, b.max, b.sum, b.last, b.n
+    from qytet.buckets(streams, since, till, fit) b order by 2;
 end $$;
 comment on function qytet.series(integer[], timestamptz, timestamptz, text) is
-    'Buckets that begin in [since, till), one row a datastream and bucket (raw: the reading), by time. What is suspect, '
-    'failed or missing counts for nothing: a bucket without a good value has n 0 and is null otherwise.';
+    'qytet.buckets in the resolution that fits, by time.';
 
 create function qytet.property_series(cities text[], sites text[], devices text[], channels text[], property text,
                                       since timestamptz, till timestamptz, wanted text)
 returns table ("time" timestamptz, city text, site text, device text, channel text, label text, mean double precision,
                min double precision, max double precision, sum double precision, last double precision, n bigint)
-language plpgsql stable parallel safe set plan_cache_mode = force_custom_plan set jit = off as $$
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
 #variable_conflict use_column
 declare
     streams integer[] := qytet.streams(cities, sites, devices, channels, array[property]);
+    fit text := qytet.resolution(wanted, since, till);
 begin
-    return query select s."time", d.city, d.site, d.device, d.channel, d.label, s.mean, s.min, s.max, s.sum, s.last, s.n
-    from qytet.series(streams, since, till, wanted) s
-    join (select datastream_id, city::text, site::text, device::text, channel,
-                 device || case channel when '' then '' else ' · ' || channel end as label
-          from qytet.datastream where datastream_id = any (streams)) d using (datastream_id)
-    order by 1, 6;
+    return query select b."time", d.city, d.site, d.device, d.channel, d.label, b.mean, b.min, b.max, b.sum, b.last, b.n
+    from qytet.buckets(streams, since, till, fit) b
+    join (select l.*, row_number() over (order by l.label) as place  -- numbers sort faster than labels
+          from (select datastream_id, city::text, site::text, device::text, channel,
+                       device || case channel when '' then '' else ' · ' || channel end as label
+                from qytet.datastream where datastream_id = any (streams)) l) d using (datastream_id)
+    order by b."time", d.place;
 end $$;
 comment on function qytet.property_series(text[], text[], text[], text[], text, timestamptz, timestamptz, text) is
     'One property''s buckets by device and channel: qytet.series with names; label is "device" or "device · channel".';
@@ -94,18 +107,26 @@ comment on function qytet.property_series(text[], text[], text[], text[], text, 
 create function qytet.city_series(cities text[], property text, since timestamptz, till timestamptz, wanted text)
 returns table ("time" timestamptz, city text, mean double precision, min double precision, max double precision,
                sum double precision, n bigint, devices bigint)
-language plpgsql stable parallel safe set plan_cache_mode = force_custom_plan set jit = off as $$
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
 #variable_conflict use_column
 declare
     streams integer[] := qytet.streams(cities, '{*}', '{*}', '{*}', array[property]);
     fit text := replace(qytet.resolution(wanted, since, till), 'raw', '15min');
 begin
-    return query select s."time", d.city, sum(s.sum) / nullif(sum(s.n), 0)::double precision, min(s.min), max(s.max),
-                        sum(s.sum), sum(s.n)::bigint, count(distinct d.one) filter (where s.n > 0)
-    from qytet.series(streams, since, till, fit) s
-    join (select datastream_id, city::text, min(datastream_id) over (partition by device) as one
-          from qytet.datastream where datastream_id = any (streams)) d using (datastream_id)
-    group by 1, 2 order by 1, 2;
+    return query with stream as (
+        select datastream_id, city::text, dense_rank() over (order by city) as place,
+               min(datastream_id) over (partition by device) as one
+        from qytet.datastream where datastream_id = any (streams)
+    ), device as (  -- first by device, since one with several channels counts once
+        select b."time", s.place, sum(b.sum) as sum, sum(b.n)::bigint as n, min(b.min) as min, max(b.max) as max
+        from qytet.buckets(streams, since, till, fit) b join stream s using (datastream_id)
+        group by b."time", s.place, s.one
+    )
+    select d."time", c.city, sum(d.sum) / nullif(sum(d.n), 0)::double precision, min(d.min), max(d.max), sum(d.sum),
+           sum(d.n)::bigint, count(*) filter (where d.n > 0)
+    from device d join (select distinct place, city from stream) c using (place)
+    group by d."time", d.place, c.city order by d."time", d.place;
 end $$;
 comment on function qytet.city_series(text[], text, timestamptz, timestamptz, text) is
     'One property''s buckets of 15 min or more by city: mean of all good readings, sum of the devices'' sums, and how many '
@@ -115,7 +136,8 @@ create function qytet.now(cities text[], sites text[], devices text[], channels 
 returns table (city text, site text, site_name text, device text, channel text, label text, lat double precision,
                lon double precision, "time" timestamptz, value double precision, quality smallint,
                age_s double precision)
-language plpgsql stable parallel safe set plan_cache_mode = force_custom_plan set jit = off as $$
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
 #variable_conflict use_column
 declare
     streams integer[] := qytet.streams(cities, sites, devices, channels, array[property]);
@@ -137,45 +159,21 @@ comment on function qytet.now(text[], text[], text[], text[], text) is
 -- up to its first. If it began again and has passed the greatest since, the way up to the reset is not known and not counted.
 create function qytet.counter_delta(streams integer[], since timestamptz, till timestamptz, wanted text)
 returns table (datastream_id integer, "time" timestamptz, delta double precision)
-language plpgsql stable parallel safe set plan_cache_mode = force_custom_plan set jit = off as $$
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
 #variable_conflict use_column
 declare
     fit text := qytet.resolution(wanted, since, till);
 begin
     return query with bucket as (
-        select o.datastream_id, o.phenomenon_time as "time", o.value as first, o.value as last, o.value as min,
-               o.value as max
-        from qytet.observation o
-        where fit = 'raw' and o.datastream_id = any (streams) and o.phenomenon_time >= since
-          and o.phenomenon_time < till and o.quality <= 2 and o.value is not null
-        union all
-        select o.datastream_id, o.bucket, o.first, o.last, o.min, o.max from qytet.observation_15min o
-        where fit = '15min' and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0
-        union all
-        select o.datastream_id, o.bucket, o.first, o.last, o.min, o.max from qytet.observation_hour o
-        where fit = 'hour' and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0
-        union all
-        select o.datastream_id, o.bucket, o.first, o.last, o.min, o.max from qytet.observation_day o
-        where fit = 'day' and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0
+        select b.datastream_id, b."time", b.first, b.last, b.min, b.max
+        from qytet.buckets(streams, since, till, fit) b where b.n > 0
     ), beyond as (  -- what the last bucket's way goes to, however far
-        select s.stream, coalesce(r.value, q.first, h.first, y.first) as first
-        from unnest(streams) s (stream)
-        left join lateral (
-            select o.value from qytet.observation o
-            where fit = 'raw' and o.datastream_id = s.stream and o.phenomenon_time >= till and o.quality <= 2
-              and o.value is not null order by o.phenomenon_time limit 1) r on true
-        left join lateral (
-            select o.first from qytet.observation_15min o
-            where fit = '15min' and o.datastream_id = s.stream and o.bucket >= till and o.n > 0
-            order by o.bucket limit 1) q on true
-        left join lateral (
-            select o.first from qytet.observation_hour o
-            where fit = 'hour' and o.datastream_id = s.stream and o.bucket >= till and o.n > 0
-            order by o.bucket limit 1) h on true
-        left join lateral (
-            select o.first from qytet.observation_day o
-            where fit = 'day' and o.datastream_id = s.stream and o.bucket >= till and o.n > 0
-            order by o.bucket limit 1) y on true
+        select w.stream, o.first
+        from unnest(streams) w (stream)
+        cross join lateral (
+            select b.first from qytet.buckets(array[w.stream], till, 'infinity', fit) b where b.n > 0
+            order by b."time" limit 1) o
         where till < now()
     ), step as (
         select b.datastream_id, b."time", b.first, b.last, b.min, b.max,
