@@ -35,6 +35,19 @@ def test_a_second_run_changes_nothing(layout: Layout) -> None:
     assert _contents(layout) == before
 
 
+def test_an_older_deployment_gets_grafanas_secret_and_keeps_the_others(layout: Layout) -> None:
+    """A deployment without the dashboards' role gets its password by init; no other file changes."""
+    for name in ("database_dashboards_password", "database_dashboards_url"):
+        (layout.secrets / name).unlink()
+    before = _contents(layout)
+    report = create(layout.root)
+    assert sorted(Path(name).name for name in report.made) == [
+        "database_dashboards_password",
+        "database_dashboards_url",
+    ]
+    assert {path: content for path, content in _contents(layout).items() if path in before} == before
+
+
 def test_a_copied_env_file_gets_the_ids_and_keeps_its_values(fresh_root: Path) -> None:
     """`cp .env.example .env` before init leaves no gap: empty ids are filled in, what was chosen stays."""
     layout = Layout(fresh_root)

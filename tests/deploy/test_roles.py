@@ -1,4 +1,4 @@
-"""The database's roles: the owner owns and is no superuser, the reader sees views only."""
+"""The database's roles: the owner owns and is no superuser, readers see views only, Grafana's those of dashboards."""
 
 import secrets
 from collections.abc import Iterator
@@ -18,16 +18,17 @@ DENIED = psycopg.errors.InsufficientPrivilege
 
 
 class Urls:
-    """One empty database as its administrator, its owner and its reader reach it."""
+    """One empty database as its administrator, its owner, its reader and Grafana reach it."""
 
     def __init__(self, admin: str) -> None:
         self.admin = admin
         tag = secrets.token_hex(4)  # roles belong to the server, which other tests share
         self.owner = _as(admin, f"own-er_{tag}", secrets.token_hex(8))
         self.reader = _as(admin, f"read'er_{tag}", secrets.token_hex(8))
+        self.dashboards = _as(admin, f'dash"board_{tag}', secrets.token_hex(8))
 
     def ensure(self) -> None:
-        roles.ensure(self.admin, self.owner, self.reader)
+        roles.ensure(self.admin, self.owner, self.reader, self.dashboards)
 
 
 def _as(url: str, user: str, password: str) -> str:
@@ -44,7 +45,7 @@ def urls(request: pytest.FixtureRequest) -> Iterator[Urls]:
         migrate.migrate(owner)
     yield made
     with psycopg.connect(made.admin, autocommit=True) as admin:
-        for url in (made.owner, made.reader):
+        for url in (made.owner, made.reader, made.dashboards):
             name = str(psycopg.conninfo.conninfo_to_dict(url)["user"])
             role = psycopg.sql.Identifier(name)
             admin.execute(psycopg.sql.SQL("reassign owned by {} to current_user").format(role))
@@ -77,6 +78,44 @@ def test_the_reader_sees_views_and_no_tables(urls: Urls) -> None:
         ):
             with pytest.raises(DENIED):
                 reader.execute(statement.encode())
+
+
+def test_grafana_sees_what_dashboards_show_and_nothing_else(urls: Urls) -> None:
+    """Its role reads figures and readings; no payload, topic or device's text, no table, and it writes nothing."""
+    with psycopg.connect(urls.dashboards, autocommit=True) as grafana:
+        for view in ("delivery_hour", "platform_now", "dead_letter_hour", "latest", "observation_hour"):
+            grafana.execute(f"select * from qytet.{view}".encode())
+        grafana.execute("set default_transaction_read_only = off")
+        for statement in (
+            "select * from qytet.dead_letter",
+            "select * from qytet.undated",
+            "select * from qytet.device_log",
+            "select * from store.observation",
+            "select * from public.qytet_migration",
+            "delete from store.device",
+            "create temp table x ()",
+        ):
+            with pytest.raises(DENIED):
+                grafana.execute(statement.encode())
+
+
+def test_grafana_cannot_take_the_server_for_itself(urls: Urls) -> None:
+    """Its transactions are read-only, its statements end after 15 s, and its connections are counted."""
+    with psycopg.connect(urls.dashboards, autocommit=True) as grafana:
+        shown = [
+            grafana.execute(f"show {name}".encode()).fetchone()
+            for name in ("default_transaction_read_only", "statement_timeout", "jit")
+        ]
+        limit = grafana.execute("select rolconnlimit from pg_roles where rolname = current_user").fetchone()
+    assert shown == [("on",), ("15s",), ("off",)]
+    assert limit == (20,)
+
+
+def test_a_deployment_without_grafana_keeps_its_roles(urls: Urls) -> None:
+    """Making the roles without a URL for dashboards leaves Grafana's role as it is."""
+    roles.ensure(urls.admin, urls.owner, urls.reader)
+    with psycopg.connect(urls.dashboards) as grafana:
+        grafana.execute("select * from qytet.platform_now")
 
 
 def test_a_rotated_password_takes_effect_by_repeating(urls: Urls) -> None:

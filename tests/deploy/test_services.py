@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from qytet.deploy import composition, healthcheck
 from qytet.deploy.layout import Layout
@@ -95,7 +96,7 @@ def _drop_roles(admin_url: str) -> None:
     import psycopg
 
     with psycopg.connect(admin_url, autocommit=True) as admin:
-        for role in ("qytet", "qytet_reader"):
+        for role in ("qytet", "qytet_reader", "qytet_dashboards_reader"):
             admin.execute(f"reassign owned by {role} to current_user".encode())
             admin.execute(f"drop owned by {role}".encode())
             admin.execute(f"drop role {role}".encode())
@@ -188,3 +189,17 @@ def test_no_service_gets_a_secret_that_it_does_not_need(layout: Layout) -> None:
     admins = {name for name, names in given.items() if any("admin" in n and "database" in n for n in names)}
     assert admins == {"database", "roles"}
     assert not any("owner" in name for name in given["api"] | given["grafana"])
+    assert given["grafana"] == {"grafana_admin_password", "database_dashboards_password"}
+
+
+def test_grafana_logs_in_as_the_role_that_is_made_for_it(layout: Layout) -> None:
+    """The datasource's user is the one of the URL from which `roles` makes it, and its password's file is mounted."""
+    file = layout.root / "deploy/grafana/provisioning/datasources/qytet.yaml"
+    (source,) = yaml.safe_load(file.read_text())["datasources"]
+    url = urlsplit((layout.secrets / "database_dashboards_url").read_text())
+    assert (source["uid"], source["type"]) == ("qytet", "grafana-postgresql-datasource")
+    assert (source["user"], source["url"]) == (url.username, f"{url.hostname}:{url.port}")
+    mounted = source["secureJsonData"]["password"].removeprefix("$__file{/run/secrets/").removesuffix("}")
+    assert mounted in _SERVICES["grafana"]["secrets"]
+    assert (layout.secrets / mounted).read_text() == url.password
+    assert source["jsonData"]["maxOpenConns"] <= 10  # the role has twenty

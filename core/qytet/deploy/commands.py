@@ -100,13 +100,30 @@ def check(folder: Folder = HERE, as_json: Json = False) -> None:
 @app.command("roles")
 def make_roles(
     admin_file: Annotated[Path, typer.Option(help="File that holds the libpq URL of an administrator.")],
+    dashboards_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that holds the libpq URL of Grafana's role. Without it that role is left alone."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make the database's roles that [database] url and read_url name, with their passwords; safe to repeat."""
-    try:
-        admin_url = admin_file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise InputError(f"{admin_file} cannot be read.", why=str(error)) from error
+    """Make the database's roles that [database] url and read_url name, and Grafana's; safe to repeat."""
     known = settings.load().database
-    tier = roles.ensure(admin_url, known.url.get_secret_value(), known.read_url.get_secret_value())
+    tier = roles.ensure(
+        _url_in(admin_file),
+        known.url.get_secret_value(),
+        known.read_url.get_secret_value(),
+        _url_in(dashboards_file) if dashboards_file else "",
+    )
     typer.echo(json.dumps({"tier": tier}) if as_json else f"The roles are as the settings say ({tier}).")
+
+
+def _url_in(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read.", why=str(error)) from error
+    if not text:
+        raise InputError(f"{file} is empty.", do="Run `qytet deploy init`, or write a libpq URL into it.")
+    return text

@@ -37,7 +37,7 @@ def _health_options(password: str) -> str:
     return f"-u health\n-P {password}\n"
 
 
-_ROLES_AGAIN = "docker compose up -d --force-recreate roles migrate ingest api grafana"
+_ROLES_AGAIN = "docker compose up -d --force-recreate roles migrate ingest api"
 
 CREDENTIALS = (
     Credential(
@@ -54,6 +54,12 @@ CREDENTIALS = (
         "database_reader_password",
         (("database_reader_url", _database_url("qytet_reader")),),
         after_rotation=_ROLES_AGAIN,
+    ),
+    Credential(
+        "database-dashboards",
+        "database_dashboards_password",
+        (("database_dashboards_url", _database_url("qytet_dashboards_reader")),),
+        after_rotation="docker compose up -d --force-recreate roles grafana",
     ),
     Credential(
         "broker-ingest",
