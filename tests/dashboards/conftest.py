@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from qytet.db.migrate import connect
+from tests.dashboards.asking import Asker, utc_now
 from tests.dashboards.city import build as builder
 from tests.dashboards.city.messages import Message, messages
 from tests.dashboards.city.scenario import Scenario
@@ -37,3 +38,9 @@ def cities(
     ):
         builder.build(connection, sent, scenario)
         yield connection
+
+
+@pytest.fixture(scope="session")
+def asker(cities: psycopg.Connection) -> Asker:
+    """Asks the three cities of each tier in turn, as Grafana would."""
+    return Asker(cities, utc_now())
