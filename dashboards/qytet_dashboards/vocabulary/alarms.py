@@ -9,8 +9,8 @@ __all__ = ["alarms"]
 _BY_IMPORTANCE = 3
 
 
-def alarms(words: Words, name: str, labels: str = "") -> dashboard.Panel:
-    """Alarms that fire or are about to; `labels` narrows them as Alertmanager writes it, e.g. ``{city="tirana"}``."""
+def alarms(words: Words, name: str, labels: str = "", *, count: bool = False) -> dashboard.Panel:
+    """Alarms that fire or are about to, or how many; `labels` narrows them: ``{city="tirana"}``."""
     return (
         dashboard.Panel()
         .type("alertlist")
@@ -18,7 +18,7 @@ def alarms(words: Words, name: str, labels: str = "") -> dashboard.Panel:
         .description(words.about(name))
         .options(
             {
-                "viewMode": "list",
+                "viewMode": "stat" if count else "list",
                 "groupMode": "default",
                 "groupBy": [],
                 "maxItems": 20,

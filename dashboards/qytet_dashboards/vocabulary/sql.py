@@ -28,7 +28,7 @@ _PARAMETERS = {
     "resolution": "'$resolution'",
 }
 _EVERYTHING = dict.fromkeys(("cities", "sites", "devices", "channels"), "array['*']::text[]")
-_NAME = re.compile(r"(?<!:):([a-z]+)\b")
+_NAME = re.compile(r"(?<![:\w]):([a-z]+)\b")
 
 Format = Literal["time_series", "table"]
 

@@ -1,0 +1,168 @@
+"""Air quality: the European index, pollutants, exceeded limits, wind and traffic beside them, flagged readings."""
+
+from collections.abc import Iterator, Sequence
+
+from grafana_foundation_sdk.builders import bargauge, dashboard, geomap, table
+from grafana_foundation_sdk.models import dashboard as models
+
+from qytet_dashboards.cities import City
+from qytet_dashboards.vocabulary import DATASOURCE, Board, Panels, Words
+from qytet_dashboards.vocabulary.board import Placed
+from qytet_dashboards.vocabulary.colours import BAD, OK, POOR, WARN, steps
+from qytet_dashboards.vocabulary.fields import Field, link_to, with_fields
+from qytet_dashboards.vocabulary.states import AIR_INDEX
+from qytet_dashboards.vocabulary.variables import channel, city, device, resolution, site
+
+__all__ = ["build"]
+
+_DIRECTIVE = (
+    "select directive as __text, directive as __value from qytet.air_limit group by directive order by 1 desc"
+)
+_STATIONS = """
+select site_name, index, worst, pm2_5, pm10, no2, o3, so2, provisional, device, city, lat, lon
+from qytet.air_index_now(:cities, :sites, :devices) order by city, site_name, device
+"""
+_INDEX = """
+select "time", site_name || ' · ' || device as metric, index::integer as index
+from qytet.air_index(:cities, :sites, :devices, :since, :till) order by 1, 2
+"""
+# The nearest to its allowance first; a limit without one (a year's mean) is beyond or not.
+_EXCEEDED = """
+select device, property, averaging, highest, limit_value, exceeded, this_year, allowed,
+case when allowed is null then case when exceeded > 0 then 2 else 0 end
+when this_year > allowed then 2 when this_year > 0 then 1 else 0 end as verdict, "time", city, site
+from qytet.air_exceedance(:cities, :sites, :devices, :since, :till, ${directive:sqlstring})
+order by verdict desc, highest / nullif(limit_value, 0) desc nulls last, device limit 200
+"""
+# A city's wind and traffic, whatever station is chosen: they stand elsewhere in it.
+_WIND = """
+select s."time", c.name as metric, s.mean as value
+from qytet.city_series(:cities, 'wind_speed', :since, :till, :resolution) s join qytet.city c using (city)
+order by 1, 2
+"""
+_TRAFFIC = """
+select t."time", c.name as metric, sum(t.flow) as value
+from qytet.site_traffic(:cities, array['*']::text[], :since, :till, :resolution) t join qytet.city c using (city)
+group by 1, 2 order by 1, 2
+"""
+_FLAGGED = """
+select h.device, 100 * sum(h.suspect + h.failed)::double precision / sum(h.readings)::double precision as share
+from qytet.delivery_hour h
+where h.hour >= :since and h.hour < :till and qytet.chosen(h.city, :cities)
+and qytet.chosen(h.site, :sites) and qytet.chosen(h.device, :devices)
+and h.device in (select device from qytet.datastream where domain = 'air_quality')
+group by h.device having sum(h.readings) > 0 order by 2 desc, 1 limit 8
+"""
+_POLLUTANTS = ("pm2_5", "pm10", "no2", "o3", "so2", "co")
+
+
+def build(language: str, cities: Sequence[City]) -> Iterator[Board]:  # noqa: ARG001
+    """One board for all cities."""
+    words = Words(language, "board_air")
+    panels = Panels(words)
+    yield Board(
+        "air",
+        words,
+        variables=[
+            city(words),
+            site(words),
+            device(words, "air_quality"),
+            channel(words, "air_quality"),
+            resolution(words),
+            _directive(words),
+        ],
+        panels=[
+            (_map(panels), 8, 7),
+            (panels.states("index", _INDEX, AIR_INDEX), 16, 7),
+            *((panels.of(name), 6, 6) for name in ("pm2_5", "pm10", "no2", "o3")),
+            (_exceeded(panels), 10, 7),
+            (panels.lines("wind", _WIND, "velocityms").decimals(1).min(0), 5, 7),
+            (panels.lines("traffic", _TRAFFIC, "suffix: 1/h").decimals(0).min(0), 5, 7),
+            (_flagged(panels), 4, 7),
+        ],
+        rows=[(words("more"), _more(panels))],
+        since="now-48h",
+    )
+
+
+def _directive(words: Words) -> dashboard.QueryVariable:
+    chosen = models.VariableOption(text="EU 2024/2881", value="EU 2024/2881", selected=True)
+    return (
+        dashboard.QueryVariable("directive")
+        .label(words("directive"))
+        .datasource(DATASOURCE)
+        .query(_DIRECTIVE)
+        .refresh(models.VariableRefresh.ON_DASHBOARD_LOAD)
+        .sort(models.VariableSort.DISABLED)
+        .multi(False)
+        .include_all(False)
+        .current(chosen)
+    )
+
+
+def _map(panels: Panels) -> geomap.Panel:
+    words = panels.words
+    return with_fields(
+        panels.map("map", _STATIONS, "index", AIR_INDEX.thresholds(), AIR_INDEX),
+        words,
+        Field("site_name", title="boards.site"),
+        Field("index", title="index_short"),
+        Field("worst", title="worst", names=_names()),
+        *(
+            Field(name, "conμgm3", 1, title=f"property.{name}", empty="–")
+            for name in ("pm2_5", "pm10", "no2", "o3", "so2")
+        ),
+        Field("provisional", title="provisional"),
+        Field("device", title="boards.device", link=link_to("fleet", words.language, ["city", "device"])),
+    )
+
+
+def _exceeded(panels: Panels) -> table.Panel:
+    words = panels.words
+    titles = {
+        "device": "boards.device",
+        "property": "pollutant",
+        "averaging": "averaging",
+        "highest": "highest",
+        "limit_value": "boards.limit",
+        "exceeded": "exceeded",
+        "this_year": "this_year",
+        "allowed": "allowed",
+    }
+    verdict = steps(OK, (1, WARN), (2, BAD))
+    return with_fields(
+        panels.table("exceedances", _EXCEEDED, titles).no_value(words("no_hour")),
+        words,
+        Field("device", link=link_to("air", words.language, ["city", "device"])),
+        Field("property", names=_names(), width=110),
+        Field("averaging", names={name: f"board_air.averaging_{name}" for name in _AVERAGING}, width=70),
+        Field("highest", decimals=1, empty="–", width=70),
+        Field("limit_value", decimals=0, width=65),
+        Field("exceeded", thresholds=steps(OK, (1, POOR)), colour="text", width=65),
+        Field("this_year", width=65),
+        Field("allowed", empty="–", width=65),
+        Field("verdict", title="verdict", names=_VERDICT, thresholds=verdict, width=90),
+        Field("time", hidden=True),
+        Field("city", hidden=True),
+        Field("site", hidden=True),
+    )
+
+
+_AVERAGING = ("hour", "day", "8h", "year")
+_VERDICT = {"0": "board_air.verdict_0", "1": "board_air.verdict_1", "2": "board_air.verdict_2"}
+
+
+def _flagged(panels: Panels) -> bargauge.Panel:
+    # 5 and 25 %: as a rule of thumb what a healthy sensor's weather explains, and a quarter of an hour, beyond which
+    # no hour of it is valid (Directive (EU) 2024/2881, annex V: 75 %).
+    panel = panels.ranking("flagged", _FLAGGED, "percent", steps(OK, (5, WARN), (25, BAD)))
+    return panel.min(0).decimals(1)
+
+
+def _more(panels: Panels) -> list[Placed]:
+    names = ("so2", "co", "air_temperature", "relative_humidity")
+    return [(panels.of(name), 6, 8) for name in names]
+
+
+def _names() -> dict[str, str]:
+    return {name: f"property.{name}" for name in _POLLUTANTS}

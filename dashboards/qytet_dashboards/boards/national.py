@@ -1,0 +1,205 @@
+"""The country at a glance: one row a city, what is wrong now, and the way to each city's own overview."""
+
+from collections.abc import Iterator, Sequence
+
+from grafana_foundation_sdk.builders import geomap, table, timeseries
+from grafana_foundation_sdk.models.common import TableCellHeight
+
+from qytet_dashboards.cities import City
+from qytet_dashboards.vocabulary import Board, Panels, Words
+from qytet_dashboards.vocabulary.alarms import alarms
+from qytet_dashboards.vocabulary.board import Placed
+from qytet_dashboards.vocabulary.colours import BAD, OK, WARN, steps
+from qytet_dashboards.vocabulary.fields import Field, link_to, with_fields
+from qytet_dashboards.vocabulary.states import AIR_INDEX, CAUSE, SERVICE
+from qytet_dashboards.vocabulary.variables import channel, city, device, resolution, site
+
+__all__ = ["build"]
+
+_PLACES = """
+select c.name as place, coalesce(a.air, 0) as air, c.lat, c.lon, c.city
+from qytet.city c
+left join (
+select city, max(index)::integer as air from qytet.air_index_now(:cities, :sites, :devices) group by city
+) a using (city)
+where qytet.chosen(c.city, :cities) order by c.name
+"""
+# A parameter of its own for each domain would hide a city that lacks it: the cities come first, and lack is null.
+_CITIES = """
+select c.name as place, coalesce(a.air, 0) as air, l.dark, l.burning, w.night, coalesce(t.service, 0) as service,
+t.speed, f.silent, f.missing, c.city
+from qytet.city c
+left join (
+select city, max(index)::integer as air from qytet.air_index_now(:cities, :sites, :devices) group by city
+) a using (city)
+left join (
+select l.city, count(distinct o.label) filter (where o.state = 4) as dark,
+count(distinct o.label) filter (where o.state = 5) as burning
+from (
+select distinct city::text as city from qytet.datastream
+where property = 'lamp_active_power' and qytet.chosen(city, :cities)
+) l
+left join qytet.lamp_fault(:cities, :sites, :devices, :channels, :since, :till) o using (city)
+group by l.city
+) l using (city)
+left join (
+select city, 100 * max(ratio) as night from (
+select distinct on (device) city, ratio
+from qytet.night_flow(:cities, :sites, :devices, :till - interval '3 days', :till)
+where applicable order by device, "time" desc
+) n group by city
+) w using (city)
+left join (
+select city, max(los)::integer as service, sum(speed * count) / nullif(sum(count) filter (where speed >= 0), 0) as speed
+from qytet.lane_now(:cities, :sites, :devices, :channels) group by city
+) t using (city)
+left join (
+select city, count(*) filter (where status in (3, 4)) as silent, sum(missing)::bigint as missing
+from qytet.fleet(:cities, :sites, :devices) group by city
+) f using (city)
+where qytet.chosen(c.city, :cities) order by c.name
+"""
+_OUTAGES = """
+select c.name as place, o.cause, o.subject, o.devices, o.since, o.lasting_s as lasting, o.city
+from qytet.outage o join qytet.city c using (city)
+where qytet.chosen(o.city, :cities) order by o.lasting_s desc nulls last limit 200
+"""
+_AIR = """
+select a."time", c.name as metric, max(a.index)::integer as index
+from qytet.air_index(:cities, :sites, :devices, :since, :till) a join qytet.city c using (city)
+group by 1, 2 order by 1, 2
+"""
+_TRAFFIC = """
+select t."time", c.name as metric, sum(t.flow) as flow
+from qytet.site_traffic(:cities, :sites, :since, :till, :resolution) t join qytet.city c using (city)
+group by 1, 2 order by 1, 2
+"""
+_RECEIVED = """
+select h.hour as "time", c.name as metric, sum(h.received)::bigint as records
+from qytet.delivery_hour h join qytet.city c using (city)
+where h.hour >= :since and h.hour < :till and qytet.chosen(h.city, :cities)
+and qytet.chosen(h.site, :sites) and qytet.chosen(h.device, :devices)
+group by 1, 2 order by 1, 2
+"""
+_POWER = """
+select p."time", c.name as metric, sum(p.power) as power
+from qytet.light_power(:cities, :sites, :devices, :since, :till, :resolution) p join qytet.city c using (city)
+group by 1, 2 order by 1, 2
+"""
+_NIGHTS = """
+select n."time", c.name as metric, sum(n.night_flow) as flow
+from qytet.night_flow(:cities, :sites, :devices, :till - interval '30 days', :till) n join qytet.city c using (city)
+where n.night_flow >= 0
+group by 1, 2 order by 1, 2
+"""
+_FEW = steps(OK, (1, WARN), (5, BAD))
+
+
+def build(language: str, cities: Sequence[City]) -> Iterator[Board]:  # noqa: ARG001 - cities are rows of the database
+    """One board for the country."""
+    words = Words(language, "board_national")
+    panels = Panels(words)
+    yield Board(
+        "national",
+        words,
+        variables=[
+            city(words),
+            site(words),
+            device(words),
+            channel(words),
+            resolution(words),
+        ],
+        panels=[
+            (_map(panels), 8, 8),
+            (_table(panels), 16, 8),
+            (alarms(words, "alarms"), 8, 6),
+            (_outages(panels), 16, 6),
+            (panels.states("air", _AIR, AIR_INDEX), 8, 6),
+            (_flow(panels), 8, 6),
+            (panels.bars("received", _RECEIVED), 8, 6),
+        ],
+        rows=[(words("nights"), _nights(panels))],
+    )
+
+
+def _map(panels: Panels) -> geomap.Panel:
+    words = panels.words
+    return with_fields(
+        panels.map("map", _PLACES, "air", AIR_INDEX.thresholds(), AIR_INDEX),
+        words,
+        Field("place", title="boards.city", link=link_to(_overview(), words.language)),
+        Field("air", title="air_now"),
+    )
+
+
+def _table(panels: Panels) -> table.Panel:
+    words = panels.words
+    none = words("none_of_it")
+    shown = panels.table("cities", _CITIES, {"place": "boards.city", "air": "air_now", **_COLUMNS})
+    return with_fields(
+        shown.cell_height(TableCellHeight.LG),
+        words,
+        Field("place", link=link_to(_overview(), words.language)),
+        Field("air", states=AIR_INDEX, link=_to("air", words)),
+        Field("dark", thresholds=_FEW, link=_to("lighting", words), empty=none),
+        Field("burning", thresholds=_FEW, link=_to("lighting", words), empty=none),
+        # 120 and 150 %: half of what a burst of ordinary size adds to a district's night, and all of it.
+        Field("night", "percent", 0, thresholds=_NIGHT, link=_to("water", words), empty=none),
+        Field("service", states=SERVICE, link=_to("traffic", words)),
+        Field("speed", "velocitykmh", 0, link=_to("traffic", words), empty=none),
+        Field("silent", thresholds=_FEW, link=_to("fleet", words)),
+        Field("missing", thresholds=steps(OK, (1, WARN), (100, BAD)), link=_to("delivery", words)),
+        Field("city", hidden=True),
+    )
+
+
+_NIGHT = steps(OK, (120, WARN), (150, BAD))
+_COLUMNS = {
+    "dark": "dark",
+    "burning": "burning",
+    "night": "night",
+    "service": "service",
+    "speed": "speed",
+    "silent": "silent",
+    "missing": "missing",
+}
+
+
+def _overview() -> str:
+    return "city-${__data.fields.city}"
+
+
+def _to(board: str, words: Words) -> str:
+    return link_to(board, words.language, ["city"])
+
+
+def _outages(panels: Panels) -> table.Panel:
+    words = panels.words
+    titles = {
+        "place": "boards.city",
+        "cause": "cause",
+        "subject": "subject",
+        "devices": "devices",
+        "since": "boards.since",
+        "lasting": "lasting",
+    }
+    return with_fields(
+        panels.table("outages", _OUTAGES, titles).no_value(words("no_outage")),
+        words,
+        Field("place", link=link_to(_overview(), words.language)),
+        Field("cause", names=CAUSE),
+        Field("subject", link=_to("fleet", words)),
+        Field("lasting", "dtdurations", thresholds=steps(WARN, (3600, BAD)), colour="text"),
+        Field("city", hidden=True),
+    )
+
+
+def _flow(panels: Panels) -> timeseries.Panel:
+    return panels.lines("traffic", _TRAFFIC, "suffix: 1/h").decimals(0).min(0)
+
+
+def _nights(panels: Panels) -> list[Placed]:
+    return [
+        (panels.lines("power", _POWER, "watt").min(0), 12, 8),
+        (panels.lines("night_flow", _NIGHTS, "suffix: m³/h").min(0), 12, 8),
+    ]

@@ -1,0 +1,143 @@
+"""Traffic: count, speed, occupancy and level of service a lane, lanes that are stuck, and the usual day."""
+
+from collections.abc import Iterator, Sequence
+
+from grafana_foundation_sdk.builders import barchart, geomap, table
+from grafana_foundation_sdk.models.common import StackingMode
+
+from qytet_dashboards.cities import City
+from qytet_dashboards.vocabulary import Board, Panels, Words
+from qytet_dashboards.vocabulary.board import Placed
+from qytet_dashboards.vocabulary.colours import BAD, OK, WARN, steps
+from qytet_dashboards.vocabulary.fields import Field, link_to, with_fields
+from qytet_dashboards.vocabulary.states import SERVICE, STUCK
+from qytet_dashboards.vocabulary.variables import channel, city, device, resolution, site
+
+__all__ = ["build"]
+
+_DOMAIN = "traffic"
+_SITES = """
+select site_name, max(los)::integer as service, sum(flow) as flow,
+sum(speed * count) / nullif(sum(count) filter (where speed >= 0), 0) as speed, max(stuck)::integer as stuck, lat, lon,
+city, site
+from qytet.lane_now(:cities, :sites, :devices, :channels)
+group by city, site, site_name, lat, lon order by city, site
+"""
+_LANE = """
+select "time", label as metric, {value} as value
+from qytet.lane(:cities, :sites, :devices, :channels, :since, :till, :resolution) order by 1, 2
+"""
+_SERVICE = _LANE.replace("{value}", "los::integer")
+_NOW = """
+select label, stuck::integer as stuck, los::integer as service, flow, speed, occupancy, age_s as age, site_name,
+city, device
+from qytet.lane_now(:cities, :sites, :devices, :channels)
+order by stuck > 0 desc, los desc, flow desc nulls last, label limit 200
+"""
+_BUSIEST = """
+select label, sum(count) as vehicles
+from qytet.lane(:cities, :sites, :devices, :channels, :since, :till, :resolution)
+group by label having sum(count) >= 0 order by 2 desc, 1 limit 10
+"""
+# Two weeks, whatever range is shown: a day of each kind at least, most of them twice.
+_USUAL = """
+select to_char(h.hour, 'FM00') as hour, avg(h.flow) filter (where h.day <= 5) as workday,
+avg(h.flow) filter (where h.day > 5) as weekend
+from (
+select extract(hour from l."time" at time zone c.time_zone)::integer as hour,
+extract(isodow from l."time" at time zone c.time_zone)::integer as day, sum(l.flow) as flow
+from qytet.lane(:cities, :sites, :devices, :channels, :till - interval '14 days', :till, 'hour') l
+join qytet.city c using (city)
+group by l."time", 1, 2
+) h group by h.hour order by h.hour
+"""
+
+
+def build(language: str, cities: Sequence[City]) -> Iterator[Board]:  # noqa: ARG001
+    """One board for all cities."""
+    words = Words(language, "board_traffic")
+    panels = Panels(words)
+    yield Board(
+        "traffic",
+        words,
+        variables=[
+            city(words),
+            site(words),
+            device(words, _DOMAIN),
+            channel(words, _DOMAIN),
+            resolution(words),
+        ],
+        panels=[
+            (_map(panels), 7, 8),
+            (panels.states("service", _SERVICE, SERVICE).row_height(0.9), 17, 8),
+            (panels.bars("count", _LANE.replace("{value}", "count")).decimals(0), 8, 6),
+            (panels.of("vehicle_speed_mean", "speed", _LANE), 8, 6),
+            (panels.of("lane_occupancy", "occupancy", _LANE), 8, 6),
+            (_now(panels), 12, 6),
+            (panels.ranking("busiest", _BUSIEST).decimals(0), 6, 6),
+            (_usual(panels), 6, 6),
+        ],
+        rows=[(words("more"), _more(panels))],
+    )
+
+
+def _map(panels: Panels) -> geomap.Panel:
+    words = panels.words
+    return with_fields(
+        panels.map("map", _SITES, "service", SERVICE.thresholds(), SERVICE),
+        words,
+        Field("site_name", title="boards.site", link=link_to("traffic", words.language, ["city", "site"])),
+        Field("service", title="level"),
+        Field("flow", "suffix: 1/h", 0, title="flow_short"),
+        Field("speed", "velocitykmh", 0, title="speed"),
+        Field("stuck", title="sensor", states=STUCK),
+    )
+
+
+def _now(panels: Panels) -> table.Panel:
+    words = panels.words
+    titles = {
+        "label": "lane",
+        "stuck": "sensor",
+        "service": "level",
+        "flow": "flow_short",
+        "speed": "speed",
+        "occupancy": "occupancy_short",
+        "age": "boards.age",
+        "site_name": "boards.site",
+    }
+    return with_fields(
+        panels.table("now", _NOW, titles).no_value(words("no_lane")),
+        words,
+        Field("label", link=link_to("fleet", words.language, ["city", "device"])),
+        Field("stuck", states=STUCK, width=120),
+        Field("service", states=SERVICE, width=70),
+        Field("flow", "suffix: 1/h", 0, empty="–", width=80),
+        Field("speed", "velocitykmh", 0, empty="–", width=80),
+        Field("occupancy", "percent", 0, empty="–", width=70),
+        Field(
+            "age", "dtdurations", 0, thresholds=steps(OK, (1800, WARN), (3600, BAD)), colour="text", width=80
+        ),
+        Field("city", hidden=True),
+        Field("device", hidden=True),
+    )
+
+
+def _usual(panels: Panels) -> barchart.Panel:
+    words = panels.words
+    return with_fields(
+        panels.columns("usual", _USUAL, "suffix: 1/h")
+        .stacking(StackingMode.NONE)
+        .x_field("hour")
+        .decimals(0),
+        words,
+        Field("workday", title="workday"),
+        Field("weekend", title="weekend"),
+    )
+
+
+def _more(panels: Panels) -> list[Placed]:
+    return [
+        (panels.of("vehicle_flow_rate", "flow", _LANE), 12, 8),
+        (panels.of("vehicle_density", "density", _LANE), 12, 8),
+    ]
