@@ -60,6 +60,7 @@ insert into store.retention (keep) values ('3 years');
 CONTENTS = (
     "select phenomenon_time, value, datastream_id, quality, time_quality from qytet.observation order by 3, 1",
     "select * from qytet.delivery order by device",
+    "select * from qytet.delivery_hour order by device",
     "select * from qytet.dead_letter",
     "select device_id, device, gateway, site, valid_from from qytet.device order by 1",
     "select * from qytet.datastream order by 1",

@@ -60,6 +60,8 @@ class Outcome:
     duplicates: int
     seconds: float
     missing: int
+    miscounted: list[tuple[Any, ...]]
+    """Devices whose hours do not add up to the ledger, or whose readings were counted wrongly; what each says."""
 
 
 def fight(battle: Battle, database: DatabaseServer, broker: Broker, folder: Path) -> Outcome:
@@ -89,7 +91,22 @@ def fight(battle: Battle, database: DatabaseServer, broker: Broker, folder: Path
         with connect(url) as connection:
             difference = compare_load(connection, load)
             duplicates, missing = _ledger(connection)
-    return Outcome(difference, kills, account["resent"], duplicates, time.monotonic() - began, missing)
+            miscounted = connection.execute(_MISCOUNTED).fetchall()
+    seconds = time.monotonic() - began
+    return Outcome(difference, kills, account["resent"], duplicates, seconds, missing, miscounted)
+
+
+_MISCOUNTED = """
+select device, l.received, l.duplicates, l.rejected, l.late, r.readings, h.*
+from (select device, sum(received) as received, sum(duplicates) as duplicates, sum(rejected) as rejected,
+             sum(late) as late from qytet.delivery group by device) l
+full join (select device, count(*) as readings from qytet.reading group by device) r using (device)
+full join (select device, sum(received) as received, sum(duplicate) as duplicates, sum(rejected) as rejected,
+                  sum(late) as late, sum(readings) as readings
+           from qytet.delivery_hour group by device) h using (device)
+where (l.received, l.duplicates, l.rejected, l.late, r.readings)
+      is distinct from (h.received, h.duplicates, h.rejected, h.late, h.readings)
+"""
 
 
 def _sender(load: Load, battle: Battle, url: str, folder: Path) -> "subprocess.Popen[bytes]":

@@ -28,6 +28,7 @@ def _whole(outcome: Outcome, battle: Battle) -> None:
     assert outcome.difference.duplicated == 0
     assert outcome.difference.extra == 0
     assert outcome.missing == 0
+    assert outcome.miscounted == []
 
 
 @pytest.mark.parametrize(
