@@ -86,7 +86,7 @@ def build(language: str, cities: Sequence[City]) -> Iterator[Board]:  # noqa: AR
 
 
 def _directive(words: Words) -> dashboard.QueryVariable:
-    chosen = models.VariableOption(text="EU 2024/2881", value="EU 2024/2881", selected=True)
+    chosen = models.VariableOption(text="2024/2881", value="2024/2881", selected=True)
     return (
         dashboard.QueryVariable("directive")
         .label(words("directive"))
@@ -103,7 +103,7 @@ def _directive(words: Words) -> dashboard.QueryVariable:
 def _map(panels: Panels) -> geomap.Panel:
     words = panels.words
     return with_fields(
-        panels.map("map", _STATIONS, "index", AIR_INDEX.thresholds(), AIR_INDEX),
+        panels.map("index_now", _STATIONS, "index", AIR_INDEX.thresholds(), AIR_INDEX),
         words,
         Field("site_name", title="boards.site"),
         Field("index", title="index_short"),

@@ -107,7 +107,7 @@ def _now(panels: Panels) -> table.Panel:
         "site_name": "boards.site",
     }
     return with_fields(
-        panels.table("now", _NOW, titles).no_value(words("no_lane")),
+        panels.table("lanes_now", _NOW, titles).no_value(words("no_lane")),
         words,
         Field("label", link=link_to("fleet", words.language, ["city", "device"])),
         Field("stuck", states=STUCK, width=120),
