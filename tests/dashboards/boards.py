@@ -12,6 +12,7 @@ import yaml
 from tests.dashboards.grafana.variables import ALL, Value, Variable
 
 PROVISIONED = Path(__file__).parents[2] / "dashboards" / "qytet_dashboards" / "provisioned"
+DATASOURCE = {"type": "grafana-postgresql-datasource", "uid": "qytet"}
 Json = Mapping[str, Any]
 
 

@@ -50,8 +50,8 @@ def _is_recent(record: Record, scenario: Scenario) -> bool:
 
 
 def _battery(record: Record, scenario: Scenario) -> float:
-    """A cell that loses a hundredth a day; one zone's is nearly empty."""
-    level = 8.0 if record.device == truth.ASLEEP else 90.0
+    """A cell that loses a hundredth a day; one zone's is low."""
+    level = 14.0 if record.device == truth.ASLEEP else 90.0
     return round(level + (scenario.now_ms - record.t_ms) / _HOUR_MS / 24, 1)
 
 

@@ -158,4 +158,5 @@ class Scenario:
 
 def _paced(device: Device) -> Device:
     minutes = 5 if device.name == CYCLING_LAMP[0] else _PACE_MIN.get(device.profile.name, 15)
-    return replace(device, interval_ms=minutes * MINUTE_MS)
+    channels = 3 if device.profile.name == "lamp_controller" else device.channels
+    return replace(device, interval_ms=minutes * MINUTE_MS, channels=channels)
