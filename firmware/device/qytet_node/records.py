@@ -1,0 +1,43 @@
+"""How a record is written: the row of a `hist`, the payload of an `obs`, and what of a reading is a number.
+
+A row is the JSON `[seq,t,up,"tq",{key:value}]` (see the contract); the backlog keeps it as it will be sent.
+"""
+
+
+def row(seq, t, up, tq, m):
+    """The row's bytes; `m` maps keys to numbers or None."""
+    when = "null" if t is None else str(t)
+    return ('[%d,%s,%d,"%s",%s]' % (seq, when, up, tq, values(m))).encode()
+
+
+def obs(boot, one):
+    """The payload of an `obs`, from a row's bytes."""
+    seq, t, up, rest = one[1:-1].split(b",", 3)
+    tq, m = rest.split(b",", 1)
+    return b'{"v":1,"boot":"%s","seq":%s,"t":%s,"up":%s,"tq":%s,"m":%s}' % (boot.encode(), seq, t, up, tq, m)
+
+
+def hist(boot, lowest, rows):
+    """The payload of a `hist`: rows' bytes, oldest first; none at all tells only what is no longer held."""
+    return b'{"v":1,"boot":"%s","lo":%d,"r":[%s]}' % (boot.encode(), lowest, b",".join(rows))
+
+
+def seq_of(one):
+    """The number of a row."""
+    return int(one[1 : one.index(b",")])
+
+
+def values(m):
+    """A JSON object in the order of its keys; what is no finite number is null: measured, no value."""
+    return "{%s}" % ",".join('"%s":%s' % (key, number(m[key])) for key in sorted(m))
+
+
+def number(value):
+    """A number as JSON writes it, seven digits at most: more a node's floating point does not hold."""
+    if value is None or value != value or value in (float("inf"), float("-inf")):
+        return "null"
+    if isinstance(value, int):  # booleans too
+        return str(int(value))
+    if value == int(value) and abs(value) < 10000000:
+        return str(int(value))
+    return "%.7g" % value
