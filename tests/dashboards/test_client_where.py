@@ -102,7 +102,9 @@ def test_settings_name_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert (named.host, named.token) == ("option.example", "from-an-option")
 
 
-@pytest.mark.parametrize("content", [b"", b"two\nlines", b"with space", b"\xff\xfe", "shkronjë".encode()])
+@pytest.mark.parametrize(
+    "content", [b"", b"glsa_one\nglsa_two", b"glsa_three glsa_four", b"\xff\xfe", "shkronjë".encode()]
+)
 def test_bad_token_files(tmp_path: Path, content: bytes) -> None:
     """A token file that holds no token is refused, without a word of its content."""
     file = tmp_path / "token"
@@ -110,7 +112,7 @@ def test_bad_token_files(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(SettingsError) as caught:
         resolve("https://city.example", file)
     words = [word for word in content.decode(errors="replace").split() if word]
-    assert not any(word in str(caught.value) for word in words if word not in {"with", "space"})
+    assert not any(word in str(caught.value) for word in words)
 
 
 def test_missing_token_file(tmp_path: Path) -> None:

@@ -56,8 +56,11 @@ class Alerting:
     templates: tuple[Json, ...] = field(default=(), repr=False)
 
 
-def read(root: Path, folders: dict[str, str]) -> Alerting:
-    """What `root`/alerting/*.yaml says; `folders` are titles by uid. Raises InputError, naming the file."""
+def read(root: Path, folders: dict[str, str], *, contact_points: bool = False) -> Alerting:
+    """What `root`/alerting/*.yaml says; `folders` are titles by uid. Raises InputError, naming the file.
+
+    Contact points only if wanted: they refer to variables of the environment that hold secrets.
+    """
     groups: list[Group] = []
     points: list[Json] = []
     policies: list[Json] = []
@@ -66,9 +69,8 @@ def read(root: Path, folders: dict[str, str]) -> Alerting:
         found = _load(path)
         try:
             groups += [_group(each, folders, path) for each in found.get("groups") or []]
-            points += [
-                _point(each, one) for each in found.get("contactPoints") or [] for one in each["receivers"]
-            ]
+            if contact_points:
+                points += _points(found.get("contactPoints") or [])
             policies += found.get("policies") or []
             templates += found.get("templates") or []
         except (KeyError, TypeError, AttributeError) as error:
@@ -146,6 +148,10 @@ def seconds(text: object) -> float:
     if not re.fullmatch(rf"({_PART.pattern})+", said):
         raise InputError(f"{said!r} is no duration.", do="Write it as 30s, 5m or 1h30m.")
     return float(sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(said)))
+
+
+def _points(points: list[Json]) -> list[Json]:
+    return [_point(point, receiver) for point in points for receiver in point["receivers"]]
 
 
 def _point(point: Json, receiver: Json) -> Json:

@@ -75,7 +75,7 @@ def push(
     """
     scope = survey.Scope(alerts, contact_points, policies, editable_alerts)
     known = files.read(folder or files.PROVISIONED)
-    alerting = alert_files.read(known.root, known.folders)
+    alerting = alert_files.read(known.root, known.folders, contact_points=contact_points)
     told = overwrite_edited or []
     _known_uids(told, known, alerting)
     account = Account()
@@ -105,7 +105,7 @@ def diff(
     """Show what a push would change, panel by panel (- on the server, + in the files). Exit code 1 if anything."""
     scope = survey.Scope(alerts, contact_points, policies, editable_alerts)
     known = files.read(folder or files.PROVISIONED)
-    alerting = alert_files.read(known.root, known.folders)
+    alerting = alert_files.read(known.root, known.folders, contact_points=contact_points)
     with connect(resolve(url, token_file, insecure_http=insecure_http)) as server:
         findings = _looked(survey.everything(server, known, alerting, scope), as_json)
     different = [finding for finding in findings if finding.state != "same"]

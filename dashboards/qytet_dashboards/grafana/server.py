@@ -134,6 +134,7 @@ class Server:
         """A hook for each response: notes Retry-After; follows no redirect, as a POST would become a GET."""
         self._retry_after = response.headers.get("Retry-After", "")
         if response.is_redirect:
+            response.close()  # nobody else will, once this raises
             target = plain(str(self._masked(response.headers.get("Location", ""))))[:200]
             raise NotGrafanaError(
                 f"What answers at {self.where.shown} sends us elsewhere.",
