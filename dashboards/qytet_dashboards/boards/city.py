@@ -63,7 +63,7 @@ order by ongoing desc, hours desc limit 200
 """
 _QUIET = """
 select device, status, silent_s as silent, site_name, city, site from qytet.fleet(:cities, :sites, :devices)
-where status in (0, 2, 3, 4) order by status = 2, silent_s desc nulls first limit 200
+order by array_position(array[3, 4, 0, 2, 1, 5], status::integer), silent_s desc nulls first limit 200
 """
 _POWER = """
 select "time", sum(power) as power, sum(scheduled) as scheduled
@@ -198,7 +198,7 @@ def _traffic(panels: Panels) -> table.Panel:
         Field("flow", "suffix: 1/h", 0, empty="–", width=90),
         Field("speed", "velocitykmh", 0, empty="–", width=90),
         Field(
-            "age", "dtdurations", 0, thresholds=steps(OK, (1800, WARN), (3600, BAD)), colour="text", width=90
+            "age", "dtdhms", 0, thresholds=steps(OK, (1800, WARN), (3600, BAD)), colour="text", width=90
         ),
         Field("city", hidden=True),
         Field("site", hidden=True),
@@ -245,7 +245,7 @@ def _quiet(panels: Panels) -> table.Panel:
         words,
         Field("device", link=link_to("fleet", words.language, ["city", "device"])),
         Field("status", states=FLEET, width=110),
-        Field("silent", "dtdurations", 0, empty="–", width=80),
+        Field("silent", "dtdhms", 0, empty="–", width=80),
         Field("city", hidden=True),
         Field("site", hidden=True),
     )

@@ -116,7 +116,7 @@ def _now(panels: Panels) -> table.Panel:
         Field("speed", "velocitykmh", 0, empty="–", width=80),
         Field("occupancy", "percent", 0, empty="–", width=70),
         Field(
-            "age", "dtdurations", 0, thresholds=steps(OK, (1800, WARN), (3600, BAD)), colour="text", width=80
+            "age", "dtdhms", 0, thresholds=steps(OK, (1800, WARN), (3600, BAD)), colour="text", width=80
         ),
         Field("city", hidden=True),
         Field("device", hidden=True),
