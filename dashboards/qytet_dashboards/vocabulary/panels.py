@@ -34,6 +34,10 @@ __all__ = ["Panels"]
 
 P = TypeVar("P", bound=Panel)
 
+# Grafana puts all series into one table by time, where each is null at the instants of the others: only over a greater
+# distance is a null a gap.
+_APART_MS = 3_600_000
+
 _PROPERTY = """
 select "time", label as metric, {value} as value
 from qytet.property_series(:cities, :sites, :devices, :channels, '{property}', :since, :till, :resolution)
@@ -99,7 +103,7 @@ class Panels:
             .line_width(1)
             .fill_opacity(0)
             .show_points(models.VisibilityMode.AUTO)
-            .span_nulls(False)
+            .span_nulls(_APART_MS)
             .color_scheme(_palette())
             .legend(_legend())
             .tooltip(_tooltip())
@@ -113,6 +117,7 @@ class Panels:
             .datasource(DATASOURCE)
             .with_target(Sql(sql, "time_series"))
             .merge_values(True)
+            .override_by_regexp("/.*/", [_value("custom.spanNulls", _APART_MS)])  # the SDK does not know it
             .show_value(models.VisibilityMode.NEVER)
             .row_height(0.85)
             .fill_opacity(85)
