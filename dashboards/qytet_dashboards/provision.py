@@ -18,6 +18,7 @@ import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from qytet.messages import text
+from qytet_dashboards.alerts import FOLDER as ALERTS_FOLDER
 from qytet_dashboards.alerts import alerting_files
 from qytet_dashboards.boards import every_board
 from qytet_dashboards.cities import City
@@ -37,7 +38,8 @@ def home() -> Path:
 def files(cities: Sequence[City], language: str = "sq") -> dict[str, str]:
     """Every file by its path below the folder; `language` is that of folders' titles and alert rules."""
     folders = _folders(cities, language)
-    found = {"folders.json": _json(folders), "providers/qytet.yaml": to_yaml(_providers(folders))}
+    alerts = {ALERTS_FOLDER: text("alerts.folder", language)}
+    found = {"folders.json": _json(folders | alerts), "providers/qytet.yaml": to_yaml(_providers(folders))}
     for board in every_board(cities):
         found[f"dashboards/{board.folder}/{board.uid}.json"] = _json(board.build())
     for name, content in alerting_files(language).items():

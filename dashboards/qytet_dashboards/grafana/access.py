@@ -31,7 +31,7 @@ class Access:
         self._server = server
         self._folders = folders
         self._names = {
-            uid: names.get(uid, f"Qytet {title}") for uid, title in folders.items() if uid != SHARED
+            uid: names.get(uid, f"Qytet {title}") for uid, title in folders.items() if uid not in SHARED
         }
         self._ids: dict[str, int] = {}
 
@@ -93,13 +93,13 @@ class Access:
         return Finding("permissions", uid, title, "update", shown, write=partial(self._grant, uid, have))
 
     def _wanted_teams(self, uid: str) -> list[str]:
-        names = self._names.values() if uid == SHARED else [self._names[uid]]
+        names = self._names.values() if uid in SHARED else [self._names[uid]]
         return list(dict.fromkeys(names))
 
     def _want(self, uid: str, have: Grants) -> Grants:
         """The permissions that a folder should have, from those that it has and the teams that are known."""
         want = dict(have)
-        if uid != SHARED:
+        if uid not in SHARED:
             want.pop(("role", "Viewer"), None)
         want.setdefault(("role", "Editor"), _EDIT)
         for name in self._wanted_teams(uid):

@@ -56,14 +56,16 @@ class Alerting:
     templates: tuple[Json, ...] = field(default=(), repr=False)
 
 
-def read(root: Path, folders: dict[str, str], *, contact_points: bool = False) -> Alerting:
+def read(
+    root: Path, folders: dict[str, str], *, contact_points: bool = False, policies: bool = False
+) -> Alerting:
     """What `root`/alerting/*.yaml says; `folders` are titles by uid. Raises InputError, naming the file.
 
-    Contact points only if wanted: they refer to variables of the environment that hold secrets.
+    Contact points and policies only if wanted: they refer to variables of the environment, which may hold secrets.
     """
     groups: list[Group] = []
     points: list[Json] = []
-    policies: list[Json] = []
+    trees: list[Json] = []
     templates: list[Json] = []
     for path in sorted((root / "alerting").glob("*.y*ml")):
         found = _load(path)
@@ -71,19 +73,16 @@ def read(root: Path, folders: dict[str, str], *, contact_points: bool = False) -
             groups += [_group(each, folders, path) for each in found.get("groups") or []]
             if contact_points:
                 points += _points(found.get("contactPoints") or [])
-            policies += found.get("policies") or []
+            trees += found.get("policies") or []
             templates += found.get("templates") or []
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path} is not in Grafana's format for alerting.", why=f"{type(error).__name__}: {error}"
             ) from error
-    if len(policies) > 1:
-        raise InputError(
-            f"{root / 'alerting'} holds {len(policies)} trees of policies.", why="Grafana has one."
-        )
-    return Alerting(
-        tuple(groups), tuple(points), _policy(policies[0]) if policies else None, tuple(templates)
-    )
+    if len(trees) > 1:
+        raise InputError(f"{root / 'alerting'} holds {len(trees)} trees of policies.", why="Grafana has one.")
+    tree = _policy(trees[0]) if trees and policies else None
+    return Alerting(tuple(groups), tuple(points), tree, tuple(templates))
 
 
 def _load(path: Path) -> Json:
@@ -165,7 +164,7 @@ def _point(point: Json, receiver: Json) -> Json:
 
 
 def _policy(policy: Json) -> Json:
-    return {key: value for key, value in policy.items() if key != "orgId"}
+    return {key: _deep(value) for key, value in policy.items() if key != "orgId"}
 
 
 def _deep(value: Any) -> Any:

@@ -75,7 +75,7 @@ def push(
     """
     scope = survey.Scope(alerts, contact_points, policies, editable_alerts)
     known = files.read(folder or files.PROVISIONED)
-    alerting = alert_files.read(known.root, known.folders, contact_points=contact_points)
+    alerting = alert_files.read(known.root, known.folders, contact_points=contact_points, policies=policies)
     told = overwrite_edited or []
     _known_uids(told, known, alerting)
     account = Account()
@@ -105,7 +105,7 @@ def diff(
     """Show what a push would change, panel by panel (- on the server, + in the files). Exit code 1 if anything."""
     scope = survey.Scope(alerts, contact_points, policies, editable_alerts)
     known = files.read(folder or files.PROVISIONED)
-    alerting = alert_files.read(known.root, known.folders, contact_points=contact_points)
+    alerting = alert_files.read(known.root, known.folders, contact_points=contact_points, policies=policies)
     with connect(resolve(url, token_file, insecure_http=insecure_http)) as server:
         findings = _looked(survey.everything(server, known, alerting, scope), as_json)
     different = [finding for finding in findings if finding.state != "same"]
@@ -193,8 +193,8 @@ def _team_names(given: list[str], known: files.Files) -> dict[str, str]:
     names: dict[str, str] = {}
     for each in given:
         uid, equals, name = each.partition("=")
-        if not equals or not name.strip() or uid not in known.folders or uid == files.SHARED:
-            cities = ", ".join(uid for uid in known.folders if uid != files.SHARED)
+        if not equals or not name.strip() or uid not in known.folders or uid in files.SHARED:
+            cities = ", ".join(uid for uid in known.folders if uid not in files.SHARED)
             raise InputError(f"--team {each} is not FOLDER=NAME.", do=f"The cities' folders are: {cities}.")
         names[uid] = name.strip()
     return names

@@ -11,7 +11,8 @@ from qytet_dashboards.grafana.server import UID
 __all__ = ["PROVISIONED", "SHARED", "Board", "Files", "read", "read_json"]
 
 PROVISIONED = Path(__file__).parent.parent / "provisioned"
-SHARED = "qytet"  # uid of the folder that all cities share; every other folder is one city's
+# uids of the folders that all cities share (dashboards, alert rules); every other folder is one city's
+SHARED = frozenset({"qytet", "qytet-alerts"})
 _BUILD = "Generate the files again: qytet dashboards build."
 
 
