@@ -25,7 +25,7 @@ class Asker:
 
     connection: psycopg.Connection[Any]
     now: datetime
-    answers: dict[str, Frame] = field(default_factory=dict)
+    answers: dict[str, Frame] = field(default_factory=dict, repr=False)
 
     def rows(self, sql: str) -> Frame:
         """The frame of a query before any format, run as the role of the dashboards and read only.

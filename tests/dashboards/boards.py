@@ -65,6 +65,11 @@ class Board:
         """The dashboard's uid, which ends with its language."""
         return str(self.json["uid"])
 
+    @property
+    def bare(self) -> str:
+        """The uid without `qytet-` and its language."""
+        return self.uid.removeprefix("qytet-").rpartition("-")[0]
+
     @cached_property
     def panels(self) -> list[Panel]:
         """Every panel, those in collapsed rows included."""
@@ -123,6 +128,15 @@ def boards() -> tuple[Board, ...]:
     """Every generated dashboard, by uid."""
     files = sorted((PROVISIONED / "dashboards").rglob("*.json"))
     return tuple(Board(json.loads(file.read_text(encoding="utf-8"))) for file in files)
+
+
+def twins() -> list[tuple[str, list[tuple[Board, Panel]]]]:
+    """Every panel by its name, with the boards of all languages in which it stands: they differ in words only."""
+    found: dict[str, list[tuple[Board, Panel]]] = {}
+    for board in boards():
+        for panel in board.panels:
+            found.setdefault(f"{board.bare}/{panel.json['id']}", []).append((board, panel))
+    return list(found.items())
 
 
 @cache

@@ -12,6 +12,10 @@ from tests.dashboards.city.scenario import Scenario
 
 _ALL = "'{*}', '{*}', '{*}', '{*}'"
 _RANGE = "date_trunc('hour', now()) - interval '26 hours', date_trunc('hour', now())"
+_RECEIVED = """
+select sum(received)::bigint from qytet.delivery_hour
+where qytet.chosen(city, {c}) and qytet.chosen(device, {d})
+"""
 ADDITIVE: Mapping[str, tuple[str, str]] = {
     "vehicles": (
         "select sum(count) from qytet.lane({c}, '{*}', {d}, '{*}', {r}, 'auto')",
@@ -33,10 +37,7 @@ ADDITIVE: Mapping[str, tuple[str, str]] = {
         "select sum(sum) from qytet.property_series({c}, '{*}', {d}, '{*}', 'vehicle_count', {r}, 'hour')",
         "traffic_counter",
     ),
-    "received": (
-        "select sum(received)::float8 from qytet.delivery_hour where qytet.chosen(city,{c}) and qytet.chosen(device,{d})",
-        "",
-    ),
+    "received": (_RECEIVED, ""),
     "fleet": ("select count(*) from qytet.fleet({c}, '{*}', {d})", ""),
     "lamps": ("select count(*) from qytet.lamp_now({c}, '{*}', {d}, '{*}')", "lamp_controller"),
     "hours online": ("select sum(online)::bigint from qytet.fleet_hour({c}, '{*}', {d}, {r})", ""),

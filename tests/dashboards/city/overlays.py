@@ -36,6 +36,7 @@ def apply(records: Iterable[Record], scenario: Scenario) -> Iterator[Record]:
 def _changes() -> dict[str, Change]:
     return {
         truth.DEAD_LAMP[0]: _dead,
+        truth.DARK_GROUP: _dark_group,
         truth.DAY_BURNER[0]: _burning,
         truth.CYCLING_LAMP[0]: _cycling,
         truth.LOW_CHLORINE: _chlorine,
@@ -56,8 +57,17 @@ def _battery(record: Record, scenario: Scenario) -> float:
 
 
 def _dead(record: Record, scenario: Scenario) -> None:
+    _darken(record, scenario, truth.DEAD_LAMP[1])
+
+
+def _dark_group(record: Record, scenario: Scenario) -> None:
+    if _is_recent(record, scenario):
+        for lamp in ("lamp1", "lamp2", "lamp3"):
+            _darken(record, scenario, lamp)
+
+
+def _darken(record: Record, scenario: Scenario, lamp: str) -> None:
     """Commanded on but dark; commanded in the last hours also by day, so that it shows whatever the clock says."""
-    lamp = truth.DEAD_LAMP[1]
     if _is_recent(record, scenario):
         record.values[f"lamp_dimming_level:{lamp}"] = 100.0
     if record.values[f"lamp_dimming_level:{lamp}"]:

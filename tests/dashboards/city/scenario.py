@@ -52,6 +52,7 @@ _PACE_MIN = {
     "water_quality": 30,
 }
 """Minutes between records, 15 if not named: a database of a second's making that still fills every quarter."""
+_GATEWAY = {"board_temperature": 41.5, "storage_used": 37.0, "clock_offset": 0.004}
 _BATTERY = ("battery_level", "battery_voltage", "backlog_records")
 
 
@@ -105,7 +106,7 @@ class Scenario:
                 "device": GATEWAY,
                 "profile": "gateway",
                 "gateway": None,
-                "datastreams": ["board_temperature"],
+                "datastreams": list(_GATEWAY),
             }
         )
         return rows
@@ -130,7 +131,7 @@ class Scenario:
             )
             yield from overlays.apply(rows, self)
         for t in range(self.start_ms, self.silence_ms(GATEWAY), 5 * MINUTE_MS):
-            yield Record(GATEWAY, t, {"board_temperature": 41.5})
+            yield Record(GATEWAY, t, dict(_GATEWAY))
 
     def _is_due(self, device: str, t_ms: int) -> bool:
         """The lamp that goes on and off hurries in its last hours only."""

@@ -1,6 +1,8 @@
 """What is wrong with which device: what panels must show, by name."""
 
 DEAD_LAMP = ("tirana-lamp-01", "lamp2")
+DARK_GROUP = "durres-lamp-02"
+"""All lamps of a controller."""
 DAY_BURNER = ("durres-lamp-01", "lamp1")
 CYCLING_LAMP = ("korce-lamp-02", "lamp1")
 LEAKING = "tirana-dma-02"
