@@ -45,9 +45,10 @@ def migrated_url(postgres_url: str) -> str:
 
 
 def test_a_migrated_database_is_well(migrated_url: str, tmp_path: Path) -> None:
-    """Server, migrations, clock and connections are told, and nothing is wrong."""
+    """Server, migrations, clock, connections and Grafana's role are told, and nothing is wrong."""
     findings = _database(tmp_path, migrated_url)
-    assert {finding.name for finding in findings} == {"server", "migrations", "clock", "connections"}
+    told = {"server", "migrations", "clock", "connections", "dashboards"}
+    assert {finding.name for finding in findings} == told
     assert worst(findings) is State.OK, findings
     assert "tier plain" in _named(findings, "server").what
 
@@ -291,3 +292,24 @@ def test_the_embedded_database_is_found(private_postgres: EmbeddedPostgres, tmp_
     url = embedded_url(private_postgres.data_dir, "postgres")
     with psycopg.connect(url) as connection:
         assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_what_grafana_may_see_is_judged(migrated_url: str, tmp_path: Path) -> None:
+    """A grant of dead letters to dashboards is a problem, and so is a login that may write; both name what to do."""
+    role = f"grafana_{secrets.token_hex(4)}"
+    with psycopg.connect(migrated_url, autocommit=True) as admin:
+        assert _named(_database(tmp_path, migrated_url), "dashboards").state is State.OK
+        admin.execute("grant select on qytet.dead_letter to qytet_dashboards")
+        shown = _named(_database(tmp_path, migrated_url), "dashboards")
+        admin.execute("revoke select on qytet.dead_letter from qytet_dashboards")
+        admin.execute(f"create role {role} login".encode())
+        try:
+            admin.execute(f"grant qytet_dashboards to {role}".encode())
+            writing = _named(_database(tmp_path, migrated_url), "dashboards")
+            admin.execute(f"alter role {role} set default_transaction_read_only = on".encode())
+            well = _named(_database(tmp_path, migrated_url), "dashboards")
+        finally:
+            admin.execute(f"drop role {role}".encode())
+    assert (shown.state, writing.state, well.state) == (State.PROBLEM, State.PROBLEM, State.OK)
+    assert "qytet_dashboards" in shown.do
+    assert "deploy roles" in writing.do

@@ -42,6 +42,20 @@ select count(*) filter (where not has_schema_privilege(c.relnamespace, 'usage')
        count(*)
 from pg_class c where c.relkind = 'v' and c.relnamespace = to_regnamespace('qytet')
 """
+# Grafana's role: what it can read that holds what devices sent, and who logs in as a member of it.
+_DASHBOARDS = """
+select (select count(*) from pg_class c
+        where c.relkind in ('r', 'p', 'v') and has_table_privilege(r.oid, c.oid, 'select')
+          and (c.relnamespace = to_regnamespace('store')
+               or c.relnamespace = to_regnamespace('qytet')
+                  and c.relname in ('dead_letter', 'undated', 'device_log'))),
+       (select count(*) from pg_auth_members m join pg_roles l on l.oid = m.member and l.rolcanlogin
+        where m.roleid = r.oid and not l.rolsuper),
+       (select count(*) from pg_auth_members m join pg_roles l on l.oid = m.member and l.rolcanlogin
+        where m.roleid = r.oid and not l.rolsuper
+          and not coalesce('default_transaction_read_only=on' = any(l.rolconfig), false))
+from pg_roles r where r.rolname = 'qytet_dashboards'
+"""
 
 
 def database(context: Context) -> list[Finding]:
@@ -63,6 +77,7 @@ def database(context: Context) -> list[Finding]:
             *_named("migrations", _migrations_if_allowed(connection)),
             *_named("clock", _clock(connection, context)),
             *_named("connections", _connections(connection)),
+            *_named("dashboards", _dashboards(connection)),
         ]
 
 
@@ -172,6 +187,26 @@ def _connections(connection: psycopg.Connection[Any]) -> list[Finding]:
     if used > limit * 0.9:
         return [warning(text, "Raise max_connections, or close what is idle.")]
     return [ok(text)]
+
+
+def _dashboards(connection: psycopg.Connection[Any]) -> list[Finding]:
+    """What Grafana may see; nothing before the migration that makes its role."""
+    found = connection.execute(_DASHBOARDS).fetchone()
+    if found is None:
+        return []
+    hidden, logins, writing = found
+    if hidden:
+        return [
+            problem(
+                f"dashboards can read {hidden} tables and views that are not for them",
+                "Revoke them from the role qytet_dashboards: they hold what devices sent.",
+            )
+        ]
+    if writing:
+        return [problem("Grafana's transactions are not read-only", "Run `qytet deploy roles` again.")]
+    if not logins:
+        return [ok("nobody logs in as qytet_dashboards; for Grafana: `qytet deploy roles --dashboards-file`")]
+    return [ok("Grafana's role sees what dashboards show, and reads only")]
 
 
 def _row(connection: psycopg.Connection[Any], query: LiteralString) -> tuple[Any, ...]:
