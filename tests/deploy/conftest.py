@@ -17,6 +17,7 @@ from tests.fixtures.availability import required
 from tests.servers import mosquitto
 
 REPOSITORY = Path(__file__).parents[2]
+_PROVISIONED = "dashboards/qytet_dashboards/provisioned"
 _COPIED = ("compose.yaml", ".env.example", "Dockerfile")
 
 
@@ -30,6 +31,7 @@ def fresh_root(tmp_path: Path) -> Path:
     shutil.copytree(
         REPOSITORY / "deploy", root / "deploy", ignore=shutil.ignore_patterns("secrets", "data", ".gitignore")
     )
+    shutil.copytree(REPOSITORY / _PROVISIONED, root / _PROVISIONED)
     return root
 
 
