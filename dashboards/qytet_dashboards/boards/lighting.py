@@ -26,11 +26,11 @@ __all__ = ["build"]
 
 _SHORT_TIME = "time:DD.MM. HH:mm"
 
-# By day no lamp is asked to burn: a lamp is what it is now, unless a fault of its goes on.
+# By day no lamp is asked to burn: a lamp is what it is now, unless a fault of the last night goes on.
 _COUNTS = """
 with fault as materialized (
 select distinct on (device, channel) device, channel, state
-from qytet.lamp_fault(:cities, :sites, :devices, :channels, :since, :till) where ongoing
+from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '36 hours', :till) where ongoing
 order by device, channel, since_time desc
 ), lamp as (
 select case when l.state between 4 and 7 then l.state else coalesce(f.state, l.state) end as state
@@ -54,7 +54,7 @@ _COLOURS = {
 _PLACES = """
 with fault as materialized (
 select distinct on (device, channel) device, channel, state
-from qytet.lamp_fault(:cities, :sites, :devices, :channels, :since, :till) where ongoing
+from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '36 hours', :till) where ongoing
 order by device, channel, since_time desc
 ), lamp as (
 select l.site_name, l.lat, l.lon,
@@ -104,10 +104,10 @@ order by 1, 2
 # Of the chosen lamps those with a fault first: four, as more cannot be told apart.
 _LAMP = """
 with lamp as materialized (
-select l.device, l.channel from qytet.lamp_now(:cities, :sites, :devices, :channels) l
+select l.device, l.channel from qytet.lamp(:cities, :sites, :devices, :channels) l
 left join (
 select device, channel, max(hours) as hours
-from qytet.lamp_fault(:cities, :sites, :devices, :channels, :since, :till) group by 1, 2
+from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '36 hours', :till) group by 1, 2
 ) f using (device, channel)
 order by f.hours desc nulls last, 1, 2 limit 4
 )
@@ -119,10 +119,10 @@ order by 1, 2
 """
 _LAMP_PROPERTY = """
 with lamp as materialized (
-select l.device, l.channel from qytet.lamp_now(:cities, :sites, :devices, :channels) l
+select l.device, l.channel from qytet.lamp(:cities, :sites, :devices, :channels) l
 left join (
 select device, channel, max(hours) as hours
-from qytet.lamp_fault(:cities, :sites, :devices, :channels, :since, :till) group by 1, 2
+from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '36 hours', :till) group by 1, 2
 ) f using (device, channel)
 order by f.hours desc nulls last, 1, 2 limit 4
 )

@@ -45,6 +45,17 @@ _LOWEST_PRESSURE = """
 select min(value) as value from qytet.now(:cities, :sites, :devices, array['*']::text[], 'water_pressure')
 where quality <= 2 and age_s < 7200
 """
+# What fills and empties a tank is no zone's flow.
+_FLOWS = """
+with series as materialized (
+select s."time", s.label, s.{value} as value
+from qytet.property_series(:cities, :sites, :devices, :channels, '{property}', :since, :till, :resolution) s
+where s.device not in (select device::text from qytet.datastream where property = 'water_tank_level')
+), chosen as (
+select label from series group by label order by avg(value) desc nulls last, label limit 20
+)
+select "time", label as metric, value from series join chosen using (label) order by 1, 2
+"""
 _BEYOND = """
 select count(*) filter (where not ok) as value from qytet.water_quality_now(:cities, :sites, :devices)
 """
@@ -54,7 +65,8 @@ where "time" <= :till - interval '1 day'
 """
 _MAP = """
 select device, site_name, lat, lon, value, age_s
-from qytet.now(:cities, :sites, :devices, array['*']::text[], 'water_pressure') where quality <= 2 order by 1
+from qytet.now(:cities, :sites, :devices, array['*']::text[], 'water_pressure')
+where quality <= 2 and age_s < 7200 order by 1
 """
 _VOLUMES = """
 select "time", city as metric, sum(m3) as value
@@ -71,7 +83,7 @@ select "time", device as metric, m3 as value from volume join most using (device
 _QUALITY_NOW = """
 select q.device, q.site_name, q.property, q.value, q.ucum, q.low, q.high, q.ok, q.age_s, l.source
 from qytet.water_quality_now(:cities, :sites, :devices) q left join qytet.water_limit l on l.property = q.property
-order by q.ok nulls last, q.device, q.property limit 200
+order by q.ok is true or (q.low is null and q.high is null), q.ok nulls last, q.device, q.property limit 200
 """
 _LIMIT = """
 select t."time", l.side as metric, l.value
@@ -125,7 +137,7 @@ def build(language: str, cities: Sequence[City]) -> Iterator[Board]:  # noqa: AR
             (_nights(panels), 12, 6),
             (_map(panels), 6, 6),
             (panels.bars("volumes", _VOLUMES, _VOLUME), 6, 6),
-            (panels.of("water_flow_rate", sql=HIGHEST), 12, 6),
+            (panels.of("water_flow_rate", sql=_FLOWS).title(words("flows")), 12, 6),
             (_limited(panels, "water_pressure", LOWEST), 12, 6),
             (_levels(panels), 8, 5),
             (_quality(panels), 16, 5),
@@ -240,7 +252,7 @@ def _quality(panels: Panels) -> table.Panel:
 
 def _by_night(panels: Panels) -> timeseries.Panel:
     name = "${__field.labels.label}"
-    panel = panels.lines("by_night", _BY_NIGHT, _FLOW)
+    panel = panels.lines("by_night", _BY_NIGHT, _FLOW).no_value(panels.words("no_night"))
     return panel.override_by_regexp("/^night_flow/", [_value("displayName", name)]).override_by_regexp(
         "/^baseline/",
         [
