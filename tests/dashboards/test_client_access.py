@@ -1,5 +1,7 @@
 """Teams and folder permissions: a city sees its own folder and the shared one."""
 
+import json
+
 from qytet.errors import InputError
 from tests.dashboards import client_fixtures
 from tests.dashboards.client_fixtures import Kit
@@ -20,6 +22,15 @@ def test_each_city_gets_its_team(kit: Kit) -> None:
         assert kit.grafana.permissions[uid] == [_EDITOR, {"teamId": teams[name], "permission": 1}]
     shared = [{"teamId": number, "permission": 1} for number in teams.values()]
     assert kit.grafana.permissions["qytet"] == [_VIEWER, _EDITOR, *shared]
+
+
+def test_folder_of_alerts_is_shared(kit: Kit) -> None:
+    """The folder of alert rules is no city's: it gets no team of its own, and every city's team sees it."""
+    titles = {"qytet": "Qytet", "qytet-alerts": "Alarmet", "tirana": "Tiranë"}
+    (kit.root / "folders.json").write_text(json.dumps(titles))
+    assert kit.run("permissions").code == 0
+    assert kit.grafana.teams == {1: "Qytet Tiranë"}
+    assert kit.grafana.permissions["qytet-alerts"] == [_VIEWER, _EDITOR, {"teamId": 1, "permission": 1}]
 
 
 def test_second_time_writes_nothing(kit: Kit) -> None:

@@ -18,7 +18,7 @@ _JSON = st.recursive(
 _BOARDS = st.dictionaries(st.sampled_from(["title", "panels", "links", "refresh", "uid"]), _JSON)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(_BOARDS, st.integers(), st.integers())
 def test_what_grafana_sets_is_no_content(content: dict, number: int, version: int) -> None:
     """Whatever id and version Grafana gives, a dashboard's digest stays, and so does what is given."""
@@ -27,7 +27,7 @@ def test_what_grafana_sets_is_no_content(content: dict, number: int, version: in
     assert content == before
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(_BOARDS, _BOARDS)
 def test_digest_and_differences_agree(one: dict, other: dict) -> None:
     """Two dashboards have one digest if and only if the comparison finds no difference."""

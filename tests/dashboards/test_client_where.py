@@ -60,12 +60,14 @@ def test_bad_addresses(url: str) -> None:
     assert "https://" in str(caught.value)
 
 
-def test_password_in_the_url_is_refused_and_not_repeated() -> None:
+@pytest.mark.parametrize(
+    "url", ["https://admin:hunter2@city.example", "admin:hunter2@city.example", "https://h/?key=hunter2"]
+)
+def test_password_in_the_url_is_refused_and_not_repeated(url: str) -> None:
     """A URL with a password is refused, as it would be logged; the message does not hold it."""
     with pytest.raises(InputError) as caught:
-        resolve("https://admin:hunter2@city.example")
+        resolve(url)
     assert "hunter2" not in str(caught.value)
-    assert "token" in caught.value.do
 
 
 @pytest.mark.parametrize("host", ["city.example", "10.0.0.5", "localhost.example"])

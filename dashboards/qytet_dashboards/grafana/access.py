@@ -1,7 +1,7 @@
-"""Teams and folder permissions: each city's team sees its city's folder and the shared one.
+"""Teams and folder permissions: each city's team sees its city's folder and those of all cities.
 
 A city's folder loses the role Viewer (everybody with a login), keeps Editor, and gives its team View. Admins see
-everything, always. The shared folder keeps its roles and gives every city's team View, for users whose role is None.
+everything, always. A shared folder keeps its roles and gives every city's team View, for users whose role is None.
 What else somebody granted (a person, another team) stays.
 """
 

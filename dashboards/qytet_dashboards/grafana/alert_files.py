@@ -2,7 +2,7 @@
 
 The two differ: a file names a folder by its title and the API by uid, intervals are text in files and seconds in the
 API, a rule's dashboard is a field in files and an annotation in the API, and files replace ${NAME} by the
-environment's variable and $$ by $.
+environment's variable (by nothing if it is not set, which is noted) and $$ by $.
 """
 
 import os
@@ -15,7 +15,7 @@ import yaml
 
 from qytet.errors import InputError
 
-__all__ = ["Alerting", "Group", "expanded", "read", "seconds"]
+__all__ = ["Alerting", "Group", "in_seconds", "read", "seconds"]
 
 Json = dict[str, Any]
 
@@ -24,6 +24,7 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y":
 _PART = re.compile(r"(\d+)(ms|[smhdwy])")
 _BRACED = re.compile(r"\$\$|\$\{(\w+)\}")
 _ANY = re.compile(r"\$\$|\$\{(\w+)\}|\$([A-Za-z_]\w*)")
+_PACES = frozenset({"group_wait", "group_interval", "repeat_interval"})  # durations of policies
 # A rule's fields whose names are the same in files and in the API.
 _SAME = (
     "uid",
@@ -54,6 +55,32 @@ class Alerting:
     contact_points: tuple[Json, ...] = field(default=(), repr=False)
     policies: Json | None = field(default=None, repr=False)
     templates: tuple[Json, ...] = field(default=(), repr=False)
+    unset: tuple[str, ...] = ()  # variables of the environment that files refer to, in vain
+
+
+class _Environment:
+    """Replaces variables as Grafana does, and notes those that are not set."""
+
+    def __init__(self) -> None:
+        self.unset: set[str] = set()
+
+    def fill(self, text: str, names: re.Pattern[str] = _ANY) -> str:
+        """Text with ${NAME} (and $NAME) replaced and $$ by $."""
+        return names.sub(self._value, text)
+
+    def deep(self, value: Any) -> Any:
+        """The same for every text within a value."""
+        if isinstance(value, dict):
+            return {key: self.deep(member) for key, member in value.items()}
+        if isinstance(value, list):
+            return [self.deep(member) for member in value]
+        return self.fill(value) if isinstance(value, str) else value
+
+    def _value(self, match: re.Match[str]) -> str:
+        name = next((group for group in match.groups() if group), "")
+        if name and name not in os.environ:
+            self.unset.add(name)
+        return os.environ.get(name, "") if name else "$"
 
 
 def read(
@@ -61,8 +88,9 @@ def read(
 ) -> Alerting:
     """What `root`/alerting/*.yaml says; `folders` are titles by uid. Raises InputError, naming the file.
 
-    Contact points and policies only if wanted: they refer to variables of the environment, which may hold secrets.
+    Contact points, templates and policies only if wanted: what they lack in the environment is nobody's concern else.
     """
+    environment = _Environment()
     groups: list[Group] = []
     points: list[Json] = []
     trees: list[Json] = []
@@ -70,19 +98,19 @@ def read(
     for path in sorted((root / "alerting").glob("*.y*ml")):
         found = _load(path)
         try:
-            groups += [_group(each, folders, path) for each in found.get("groups") or []]
+            groups += [_group(each, folders, path, environment) for each in found.get("groups") or []]
+            trees += [_policy(each, environment) for each in (found.get("policies") or []) if policies]
             if contact_points:
-                points += _points(found.get("contactPoints") or [])
-            trees += found.get("policies") or []
-            templates += found.get("templates") or []
+                points += _points(found.get("contactPoints") or [], environment)
+                templates += found.get("templates") or []
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path} is not in Grafana's format for alerting.", why=f"{type(error).__name__}: {error}"
             ) from error
     if len(trees) > 1:
         raise InputError(f"{root / 'alerting'} holds {len(trees)} trees of policies.", why="Grafana has one.")
-    tree = _policy(trees[0]) if trees and policies else None
-    return Alerting(tuple(groups), tuple(points), tree, tuple(templates))
+    tree = trees[0] if trees else None
+    return Alerting(tuple(groups), tuple(points), tree, tuple(templates), tuple(sorted(environment.unset)))
 
 
 def _load(path: Path) -> Json:
@@ -100,12 +128,12 @@ def _load(path: Path) -> Json:
     return found
 
 
-def _group(group: Json, folders: dict[str, str], path: Path) -> Group:
+def _group(group: Json, folders: dict[str, str], path: Path, environment: _Environment) -> Group:
     title, name = str(group["folder"]), str(group["name"])
     uid = next((uid for uid, known in folders.items() if known == title), "")
     if not uid:
         raise InputError(f"{path}: the folder {title!r} of the alert rules {name!r} is not in folders.json.")
-    rules = [_rule(rule, uid, name) for rule in group["rules"]]
+    rules = [_rule(rule, uid, name, environment) for rule in group["rules"]]
     return Group(
         uid,
         name,
@@ -113,10 +141,16 @@ def _group(group: Json, folders: dict[str, str], path: Path) -> Group:
     )
 
 
-def _rule(rule: Json, folder: str, group: str) -> Json:
-    made: Json = {key: rule[key] for key in _SAME if rule.get(key) is not None}
+def _rule(rule: Json, folder: str, group: str, environment: _Environment) -> Json:
+    made: Json = {
+        "noDataState": "NoData",
+        "execErrState": "Alerting",
+    }  # what Grafana takes where a file is silent
+    made |= {key: rule[key] for key in _SAME if rule.get(key) is not None}
     # Templates in annotations speak of $labels and $values: only ${NAME} is the environment's there.
-    notes = {key: expanded(str(text), _BRACED) for key, text in (rule.get("annotations") or {}).items()}
+    notes = {
+        key: environment.fill(str(text), _BRACED) for key, text in (rule.get("annotations") or {}).items()
+    }
     if dashboard := rule.get("dashboardUid"):
         notes |= {"__dashboardUid__": str(dashboard), "__panelId__": str(rule.get("panelId", 0))}
     made |= {
@@ -125,7 +159,7 @@ def _rule(rule: Json, folder: str, group: str) -> Json:
         "for": _duration(rule.get("for", "0s")),
         "data": rule["data"],  # as it stands: Grafana expands nothing in queries, whose macros begin with $
         "annotations": notes,
-        "labels": {key: expanded(str(text)) for key, text in (rule.get("labels") or {}).items()},
+        "labels": {key: environment.fill(str(text)) for key, text in (rule.get("labels") or {}).items()},
     }
     if keep := rule.get("keepFiringFor"):
         made["keep_firing_for"] = _duration(keep)
@@ -136,7 +170,7 @@ def _rule(rule: Json, folder: str, group: str) -> Json:
 
 def _duration(text: object) -> str:
     """In one spelling, as Grafana may write 90s as 1m30s."""
-    return f"{seconds(text):g}s"
+    return f"{int(seconds(text))}s"
 
 
 def seconds(text: object) -> float:
@@ -149,45 +183,31 @@ def seconds(text: object) -> float:
     return float(sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(said)))
 
 
-def _points(points: list[Json]) -> list[Json]:
-    return [_point(point, receiver) for point in points for receiver in point["receivers"]]
+def in_seconds(policy: Any) -> Any:
+    """A policy, its routes, or a rule's notification settings with durations as seconds: Grafana writes 24h as 1d."""
+    if isinstance(policy, list):
+        return [in_seconds(each) for each in policy]
+    if not isinstance(policy, dict):
+        return policy
+    return {
+        key: seconds(each) if key in _PACES and each else in_seconds(each) for key, each in policy.items()
+    }
 
 
-def _point(point: Json, receiver: Json) -> Json:
+def _points(points: list[Json], environment: _Environment) -> list[Json]:
+    return [_point(point, receiver, environment) for point in points for receiver in point["receivers"]]
+
+
+def _point(point: Json, receiver: Json, environment: _Environment) -> Json:
     return {
         "uid": receiver["uid"],
-        "name": expanded(str(point["name"])),
+        "name": environment.fill(str(point["name"])),
         "type": receiver["type"],
-        "settings": _deep(receiver["settings"]),
+        "settings": environment.deep(receiver["settings"]),
         "disableResolveMessage": bool(receiver.get("disableResolveMessage", False)),
     }
 
 
-def _policy(policy: Json) -> Json:
-    return {key: _deep(value) for key, value in policy.items() if key != "orgId"}
-
-
-def _deep(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _deep(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_deep(member) for member in value]
-    return expanded(value) if isinstance(value, str) else value
-
-
-def expanded(text: str, names: re.Pattern[str] = _ANY) -> str:
-    """Text with ${NAME} (and $NAME) replaced from the environment and $$ by $. Raises InputError for an unset one."""
-
-    def value(match: re.Match[str]) -> str:
-        name = next((group for group in match.groups() if group), "")
-        if not name:
-            return "$"
-        if name not in os.environ:
-            raise InputError(
-                f"The environment variable {name} is not set.",
-                why="A file of alerting refers to it; Grafana would put an empty text in its place.",
-                do=f"Set {name}, then run this again.",
-            )
-        return os.environ[name]
-
-    return names.sub(value, text)
+def _policy(policy: Json, environment: _Environment) -> Json:
+    filled: Json = environment.deep({key: value for key, value in policy.items() if key != "orgId"})
+    return filled

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from qytet_dashboards.grafana.alert_files import Group, seconds
+from qytet_dashboards.grafana.alert_files import Group, in_seconds, seconds
 from qytet_dashboards.grafana.content import Change, differences, normalised
 from qytet_dashboards.grafana.errors import plain
 from qytet_dashboards.grafana.findings import Finding, State
@@ -88,4 +88,4 @@ def _rule(rule: Json) -> Json:
     kept = {key: value for key, value in rule.items() if key not in _SERVERS_OWN}
     for key in _DURATIONS:
         kept[key] = seconds(kept.get(key) or 0) or None
-    return normalised(kept)
+    return normalised(in_seconds(kept))

@@ -83,11 +83,9 @@ def push(
         lacking = survey.no_datasource(server)
         findings = _looked(survey.everything(server, known, alerting, scope), as_json)
         _carry_out(findings, account, as_json, told=told, force=force, dry_run=dry_run)
-    notes = (
-        [f"No data source has the uid {survey.DATASOURCE}: panels stay empty until one has."]
-        if lacking
-        else []
-    )
+    notes = [f"{name} is not set: alerting gets nothing in its place." for name in alerting.unset]
+    if lacking:
+        notes.append(f"No data source has the uid {survey.DATASOURCE}: panels stay empty until one has.")
     _close(account, as_json, notes)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from qytet_dashboards.grafana.alert_files import Alerting
+from qytet_dashboards.grafana.alert_files import Alerting, in_seconds
 from qytet_dashboards.grafana.content import Change, differences, normalised
 from qytet_dashboards.grafana.findings import Finding, State
 from qytet_dashboards.grafana.panels import PanelDifference
@@ -103,7 +103,7 @@ def examine_policies(server: Server, alerting: Alerting, *, editable: bool = Fal
     api = server.api.alertingprovisioning
     have = server.find("read the notification policies", api.get_notification_policy_tree) or {}
     bare = {key: value for key, value in have.items() if key != "provenance"}
-    changes = tuple(differences(normalised(bare), normalised(want)))
+    changes = tuple(differences(normalised(in_seconds(bare)), normalised(in_seconds(want))))
     state = _state(have, bool(changes))
     write = partial(
         server.call,

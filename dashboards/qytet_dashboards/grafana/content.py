@@ -33,6 +33,8 @@ _DEFAULTS: Json = {
     "disableResolveMessage": False,
     "intervalMs": 1000,
     "maxDataPoints": 43200,
+    "relativeTimeRange": {"from": 0, "to": 0},
+    "continue": False,
 }
 _NAMES = ("refId", "uid", "name", "title")  # what tells the members of a list apart, first that fits
 

@@ -70,11 +70,8 @@ def _parts(url: str) -> SplitResult:
         or parts.fragment
         or port == 0
     ):
-        raise InputError(
-            "The URL of Grafana is not of the form https://host[:port][/path].",
-            why=f"It is {url!r}.",
-            do=_SET_URL,
-        )
+        # Not repeated: it may hold a password that we did not recognise.
+        raise InputError("The URL of Grafana is not of the form https://host[:port][/path].", do=_SET_URL)
     return parts
 
 
