@@ -26,6 +26,7 @@ class Asker:
     connection: psycopg.Connection[Any]
     now: datetime
     answers: dict[str, Frame] = field(default_factory=dict, repr=False)
+    shaped: dict[tuple[str, str], Frame] = field(default_factory=dict, repr=False)
 
     def rows(self, sql: str) -> Frame:
         """The frame of a query before any format, run as the role of the dashboards and read only.
@@ -45,6 +46,17 @@ class Asker:
             )
         return self.answers[sql]
 
+    def frame(self, sql: str, form: str) -> Frame:
+        """The frame of a query in a format.
+
+        Raises:
+            FrameError: Grafana would show an error.
+            psycopg.Error: the database refuses it.
+        """
+        if (sql, form) not in self.shaped:
+            self.shaped[sql, form] = as_format(self.rows(sql), form)
+        return self.shaped[sql, form]
+
     def context(self, board: Board, variables: Iterable[Variable], panel: Panel | None = None) -> Context:
         """A board with these choices, over the range in which it opens."""
         time, width = board.json.get("time") or {"from": "now-6h", "to": "now"}, 24
@@ -62,7 +74,7 @@ class Asker:
         extra = [one.choose(one.options[0]) for one in repeated]
         found = [
             replace(
-                as_format(self.rows(expand(target["rawSql"], context, extra).sql), str(target.get("format"))),
+                self.frame(expand(target["rawSql"], context, extra).sql, str(target.get("format"))),
                 ref_id=str(target["refId"]),
             )
             for target in panel.targets
@@ -71,7 +83,7 @@ class Asker:
 
     def options(self, model: Json, context: Context) -> tuple[dict[str, str], Frame]:
         """A query variable's options, value by text, as the SQL datasources read them."""
-        frame = as_format(self.rows(expand(variable_sql(model), context).sql), "table")
+        frame = self.frame(expand(variable_sql(model), context).sql, "table")
         text, value = frame.named("__text"), frame.named("__value")
         if text and value:
             return dict(zip(map(str, text.values), map(str, value.values), strict=True)), frame
@@ -88,7 +100,7 @@ class Asker:
                     options=tuple(texts.values()),
                     texts={value: text for text, value in texts.items()},
                 )
-            if choices and variable.name in choices and variable.multi:
+            if choices and variable.name in choices and (variable.multi or model["type"] == "custom"):
                 variable = variable.choose(choices[variable.name])
             known.append(variable)
         return known

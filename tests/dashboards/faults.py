@@ -2,12 +2,27 @@
 
 from typing import Any
 
+import pytest
+
 from tests.dashboards.asking import Asker
+from tests.dashboards.boards import Board, boards
 from tests.dashboards.city import truth
 from tests.dashboards.city.scenario import Scenario
 
 _ALL = "'{*}'"
 _SINCE = "now() - interval '3 days', now()"
+ON_BOARDS: list[tuple[str, tuple[Any, ...]]] = [
+    ("lighting", (*truth.DEAD_LAMP, 4.0)),
+    ("lighting", (*truth.DAY_BURNER, 5.0)),
+    ("lighting", (*truth.CYCLING_LAMP, 6.0)),
+    ("water", (truth.LOW_CHLORINE, "water_free_chlorine", False)),
+    ("fleet", (truth.SILENT, 3.0)),
+    ("fleet", (truth.RELAYED[0], 4.0)),
+    ("national", ("gateway", truth.GATEWAY, 1.0 + len(truth.RELAYED))),
+    ("traffic", (" · ".join(truth.STUCK_LANE), 1.0)),
+    ("delivery", (truth.LOSSY, 6.0)),
+]
+"""What some table of a board must hold in one row."""
 
 
 def _rows(asker: Asker, sql: str) -> list[dict[str, Any]]:
@@ -148,3 +163,43 @@ def test_a_stuck_lane_is_noticed(asker: Asker) -> None:
     device, channel = truth.STUCK_LANE
     assert {"device": device, "channel": channel, "stuck": 1} in rows
     assert {"device": device, "channel": "lane2", "stuck": 1} not in rows
+
+
+@pytest.mark.parametrize(
+    ("board", "values"), ON_BOARDS, ids=[f"{name}: {values[0]}" for name, values in ON_BOARDS]
+)
+def test_a_board_s_table_names_what_is_wrong(asker: Asker, board: str, values: tuple[Any, ...]) -> None:
+    """Whoever opens the board of a domain finds the fault in one row of a table, with its device and its state."""
+    opened = [one for one in boards() if one.bare == board]
+    assert opened
+    for one in opened:
+        assert any(set(values) <= row for row in _table_rows(asker, one)), (
+            f"{one.uid} has no row with {values}"
+        )
+
+
+def test_the_water_board_puts_the_leak_first(asker: Asker) -> None:
+    """The zone whose night minimum rose most is the first row of a table, well above its usual nights."""
+    for one in (one for one in boards() if one.bare == "water"):
+        first = [row for table in _tables(asker, one) if table for row in table[:1]]
+        assert any(truth.LEAKING in row and any(_is_raised(value) for value in row) for row in first), one.uid
+
+
+def _is_raised(value: Any) -> bool:
+    """A ratio to the nights before."""
+    return isinstance(value, float) and 1.5 < value < 10
+
+
+def _table_rows(asker: Asker, board: Board) -> list[set[Any]]:
+    return [set(row) for table in _tables(asker, board) for row in table]
+
+
+def _tables(asker: Asker, board: Board) -> list[list[tuple[Any, ...]]]:
+    """The rows of each table of a board, as it opens."""
+    context = asker.filled(board)
+    found = []
+    for panel in board.panels:
+        if panel.type == "table":
+            frames = asker.frames(panel, asker.context(board, context, panel))
+            found += [list(zip(*(one.values for one in frame.fields), strict=True)) for frame in frames]
+    return found

@@ -19,6 +19,7 @@ MAY_BE_EMPTY: Mapping[str, str] = {
 CHOICES: Mapping[str, dict[str, Value]] = {
     "one city": {"city": ["tirana"]},
     "several cities": {"city": ["tirana", "korce"]},
+    "in hours": {"resolution": "hour"},
     "one device": {"city": ["tirana"], "device": ["first"]},
 }
 _BOARDS = [board for board in boards() if board.panels]
@@ -44,7 +45,7 @@ def test_a_panel_shows_something_right(asker: Asker, name: str, both: Both) -> N
 
 @each_panel
 def test_a_panel_follows_what_is_chosen(asker: Asker, name: str, both: Both) -> None:
-    """One city, several and one device give the same columns as All, or nothing."""
+    """One city, several, one device and hours instead of what fits give the same columns as All, or nothing."""
     for board, panel in both:
         for choice, choices in CHOICES.items():
             found = [one for one in _problems(asker, board, panel, choices) if not _is_nothing(one)]

@@ -153,3 +153,17 @@ def test_names_and_transformations_are_followed() -> None:
     assert [one.name for one in shown.fields] == ["Pajisja"]
     with pytest.raises(ValueError, match="nothing"):
         transformed([table], [{"id": "organize", "options": {"renameByName": {"nothing": "x"}}}])
+
+
+def test_frames_are_joined_by_a_field() -> None:
+    """A row a key; what a query does not have for a key is null, and a query without the field is a mistake."""
+    one = as_format(frame(("city", TEXT, ["tirana", "durres"]), ("air", INT8, [2, 3])), "table")
+    other = as_format(frame(("city", TEXT, ["durres"]), ("dark", INT8, [5])), "table")
+    (joined,) = transformed([one, other], [{"id": "joinByField", "options": {"byField": "city"}}])
+    assert {field.name: field.values for field in joined.fields} == {
+        "city": ("tirana", "durres"),
+        "air": (2.0, 3.0),
+        "dark": (None, 5.0),
+    }
+    with pytest.raises(ValueError, match="not every query"):
+        transformed([one, other], [{"id": "joinByField", "options": {"byField": "air"}}])

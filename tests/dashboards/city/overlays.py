@@ -20,7 +20,7 @@ def apply(records: Iterable[Record], scenario: Scenario) -> Iterator[Record]:
     """The records with whatever is wrong with their device."""
     changes = _changes()
     for record in records:
-        if "dma" in record.device:
+        if "dma" in record.device and record.t_ms % _HOUR_MS < 900_000:
             record.values.update(
                 {
                     "battery_level": _battery(record, scenario),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tests.dashboards.grafana.frames import TEXT, TIME, Field, Frame
+from tests.dashboards.grafana.frames import TIME, Field, Frame
 
 _TEMPLATE = re.compile(
     r"\$\{__field\.(labels|name|displayName)(?:\.(\w+)|\[\"([^\"]+)\"\])?\}|\$\{__series\.name\}"
@@ -96,6 +96,28 @@ def _merge(frames: list[Frame], options: Mapping[str, Any]) -> list[Frame]:
     return [replace(frames[0], fields=tuple(padded))] if frames else []
 
 
+def _join(frames: list[Frame], options: Mapping[str, Any]) -> list[Frame]:
+    """`joinByField`: one frame with a row a key; a key that a frame lacks is null there, unless the join is inner."""
+    name = options.get("byField")
+    keyed = [
+        (one, frame) for frame in frames for one in frame.fields if name in (one.name, _known_as(one, frames))
+    ]
+    if len(keyed) < len(frames):
+        raise UnknownTransformationError(f"joinByField: not every query has {name!r}")
+    keys = list(dict.fromkeys(value for one, _ in keyed for value in one.values))
+    if options.get("mode") == "inner":
+        keys = [key for key in keys if all(key in one.values for one, _ in keyed)]
+    fields = [replace(keyed[0][0], values=tuple(keys))]
+    for key, frame in keyed:
+        rows = {value: row for row, value in enumerate(key.values)}
+        fields += [
+            replace(one, values=tuple(one.values[rows[value]] if value in rows else None for value in keys))
+            for one in frame.fields
+            if one is not key
+        ]
+    return [replace(frames[0], fields=tuple(fields))]
+
+
 def _as_is(frames: list[Frame], options: Mapping[str, Any]) -> list[Frame]:
     return frames
 
@@ -132,13 +154,9 @@ def _prepare(frames: list[Frame], options: Mapping[str, Any]) -> list[Frame]:
 _STEPS: Mapping[str, Callable[[list[Frame], Mapping[str, Any]], list[Frame]]] = {
     "organize": _organize,
     "merge": _merge,
+    "joinByField": _join,
     "limit": _limit,
     "sortBy": _as_is,
     "prepareTimeSeries": _prepare,
     "renameByRegex": _rename_by_regex,
 }
-
-
-def texts(frame: Frame) -> list[Field]:
-    """The text columns of a frame."""
-    return frame.of(TEXT)
