@@ -58,9 +58,11 @@ _FIRMWARE = """
 select coalesce(nullif(firmware, ''), '?') as firmware, count(*) as devices
 from qytet.fleet(:cities, :sites, :devices) group by 1 order by 2 desc, 1 limit 12
 """
+# The hour that is running may yet bring something.
 _TIMELINE = """
 with hour as materialized (
 select "time", device, online from qytet.fleet_hour(:cities, :sites, :devices, :since, :till)
+where online = 1 or "time" <= now() - interval '1 hour'
 ), worst as (
 select device from hour group by device order by sum(online)::double precision / count(*), device limit 30
 )

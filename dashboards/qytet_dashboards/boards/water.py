@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from grafana_foundation_sdk.builders import geomap, stat, table, timeseries
 from grafana_foundation_sdk.models import dashboard as models
 
+from qytet.catalogue import properties
+from qytet.units import display
 from qytet_dashboards.cities import City
 from qytet_dashboards.vocabulary import Board, Panels, Sql, Words, variables
 from qytet_dashboards.vocabulary.board import Placed
@@ -26,7 +28,8 @@ with newest as (
 select distinct on (label) * from qytet.night_flow(:cities, :sites, :devices, :till - interval '3 days', :till)
 where night_flow is not null order by label, "time" desc
 )
-select count(*) as zones, count(*) filter (where ratio >= 1.5) as high, count(*) filter (where ratio < 1.5) as usual,
+select count(*) as zones, count(*) filter (where ratio > 1.5 and night_flow >= baseline + 0.5) as high,
+count(*) filter (where ratio <= 1.5 or ratio > 1.5 and night_flow < baseline + 0.5) as usual,
 count(*) filter (where not applicable) as intermittent,
 count(*) filter (where applicable and ratio is null) as learning
 from newest
@@ -229,16 +232,17 @@ def _levels(panels: Panels) -> timeseries.Panel:
 
 def _quality(panels: Panels) -> table.Panel:
     words = panels.words
+    panel = panels.table("quality", _QUALITY_NOW, {}).no_value(words("no_probe"))
     return with_fields(
-        panels.table("quality", _QUALITY_NOW, {}).no_value(words("no_probe")),
+        panel.override_by_name("ucum", [_value("mappings", [_units().to_json()])]),
         words,
         Field("device", title="boards.device", link=link_to("water", words.language, ("device",))),
         Field("site_name", title="boards.site"),
         Field("property", title="boards.property", names={name: f"property.{name}" for name in _QUALITY}),
-        Field("value", title="boards.value", decimals=2, empty="–"),
+        Field("value", title="boards.value", empty="–"),
         Field("ucum", title="boards.unit", width=80),
-        Field("low", title="low", decimals=1, empty="–", width=70),
-        Field("high", title="high_limit", decimals=1, empty="–", width=70),
+        Field("low", title="low", empty="–", width=70),
+        Field("high", title="high_limit", empty="–", width=70),
         Field(
             "ok",
             title="boards.state",
@@ -247,6 +251,14 @@ def _quality(panels: Panels) -> table.Panel:
         ),
         Field("age_s", title="boards.age", unit="dtdhms"),
         Field("source", title="source"),
+    )
+
+
+def _units() -> models.ValueMap:
+    """Units as people write them, for their UCUM codes."""
+    codes = sorted({properties()[name].ucum for name in _QUALITY})
+    return models.ValueMap(
+        {code: models.ValueMappingResult(text=display(code), index=at) for at, code in enumerate(codes)}
     )
 
 
