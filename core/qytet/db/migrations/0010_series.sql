@@ -70,7 +70,7 @@ create function qytet.series(streams integer[], since timestamptz, till timestam
 returns table (datastream_id integer, "time" timestamptz, mean double precision, min double precision,
                max double precision, sum double precision, last double precision, n bigint)
 language plpgsql stable parallel safe
-set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off set work_mem = '16MB' as $$
 #variable_conflict use_column
 declare
     fit text := qytet.resolution(wanted, since, till);
@@ -86,7 +86,7 @@ create function qytet.property_series(cities text[], sites text[], devices text[
 returns table ("time" timestamptz, city text, site text, device text, channel text, label text, mean double precision,
                min double precision, max double precision, sum double precision, last double precision, n bigint)
 language plpgsql stable parallel safe
-set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off set work_mem = '16MB' as $$
 #variable_conflict use_column
 declare
     streams integer[] := qytet.streams(cities, sites, devices, channels, array[property]);
@@ -108,7 +108,7 @@ create function qytet.city_series(cities text[], property text, since timestampt
 returns table ("time" timestamptz, city text, mean double precision, min double precision, max double precision,
                sum double precision, n bigint, devices bigint)
 language plpgsql stable parallel safe
-set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off set work_mem = '16MB' as $$
 #variable_conflict use_column
 declare
     streams integer[] := qytet.streams(cities, '{*}', '{*}', '{*}', array[property]);
@@ -119,7 +119,7 @@ begin
                min(datastream_id) over (partition by device) as one
         from qytet.datastream where datastream_id = any (streams)
     ), device as (  -- first by device, since one with several channels counts once
-        select b."time", s.place, sum(b.sum) as sum, sum(b.n)::bigint as n, min(b.min) as min, max(b.max) as max
+        select b."time", s.place, sum(b.sum) as sum, sum(b.n::integer) as n, min(b.min) as min, max(b.max) as max
         from qytet.buckets(streams, since, till, fit) b join stream s using (datastream_id)
         group by b."time", s.place, s.one
     )
@@ -137,7 +137,7 @@ returns table (city text, site text, site_name text, device text, channel text, 
                lon double precision, "time" timestamptz, value double precision, quality smallint,
                age_s double precision)
 language plpgsql stable parallel safe
-set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off set work_mem = '16MB' as $$
 #variable_conflict use_column
 declare
     streams integer[] := qytet.streams(cities, sites, devices, channels, array[property]);
@@ -160,7 +160,7 @@ comment on function qytet.now(text[], text[], text[], text[], text) is
 create function qytet.counter_delta(streams integer[], since timestamptz, till timestamptz, wanted text)
 returns table (datastream_id integer, "time" timestamptz, delta double precision)
 language plpgsql stable parallel safe
-set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off set work_mem = '16MB' as $$
 #variable_conflict use_column
 declare
     fit text := qytet.resolution(wanted, since, till);
