@@ -90,10 +90,14 @@ class SmallCity:
         (found,) = self.db.execute(sql, (device, key)).fetchone() or (0,)
         return int(found)
 
-    def fired(self) -> dict[str, list[dict[str, str]]]:
-        """Every rule that fires now, with its subjects' labels."""
+    def fired(self, *domains: str) -> dict[str, list[dict[str, str]]]:
+        """Every rule (or those of some domains) that fires now, with its subjects' labels."""
         asker = Asker(self.db, utc_now())
-        found = {str(rule["uid"]).removeprefix("qytet-"): firing(asker, rule) for rule in rules()}
+        found = {
+            str(rule["uid"]).removeprefix("qytet-"): firing(asker, rule)
+            for rule in rules()
+            if not domains or rule["labels"]["domain"] in domains
+        }
         return {uid: subjects for uid, subjects in found.items() if subjects}
 
     def silence(self, hours: float, *devices: str) -> None:

@@ -123,7 +123,7 @@ def test_a_database_that_never_stored_is_not_an_outage(city: SmallCity) -> None:
 def test_limits_of_the_platform(city: SmallCity, change: str, uid: str) -> None:
     """A lag over 30 s, a disk over 85 %, rollups over an hour behind fire their rule, each alone."""
     city.db.execute(change.encode())
-    assert list(city.fired()) == [uid]
+    assert list(city.fired("platform", "fleet")) == [uid]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_limits_of_the_platform(city: SmallCity, change: str, uid: str) -> None:
 def test_short_of_the_limits(city: SmallCity, change: str) -> None:
     """What is near a limit, or what ingest could not tell, fires nothing."""
     city.db.execute(change.encode())
-    assert city.fired() == {}
+    assert city.fired("platform", "fleet") == {}
 
 
 _LETTERS = """
@@ -157,17 +157,20 @@ def test_a_flood_of_dead_letters_is_named_by_city(city: SmallCity) -> None:
     """Many letters at once fire for the city of their device; a stranger's city is unknown."""
     letters(city, 60)
     letters(city, 60, device="nobody-01")
-    assert [labels["city"] for labels in city.fired()["dead-letters"]] == ["tirana", "unknown"]
+    assert [labels["city"] for labels in city.fired("platform", "fleet")["dead-letters"]] == [
+        "tirana",
+        "unknown",
+    ]
 
 
 def test_a_few_dead_letters_are_no_alert(city: SmallCity) -> None:
     """Twenty letters are a list to look at, and as many as every day are usual."""
     letters(city, 20)
-    assert city.fired() == {}
+    assert city.fired("platform", "fleet") == {}
     for day in range(2, 7):
         letters(city, 600, f"{day} days")
     letters(city, 55, "2 minutes")
-    assert city.fired() == {}
+    assert city.fired("platform", "fleet") == {}
 
 
 _MISSING = """
@@ -184,17 +187,17 @@ def missing(city: SmallCity, count: int, since: str) -> None:
 def test_new_gaps_fire_and_old_ones_do_not(city: SmallCity) -> None:
     """Records that went missing today are an alert of their city; what has been missing since yesterday is known."""
     missing(city, 7, "3 hours")
-    (labels,) = city.fired()["readings-missing"]
+    (labels,) = city.fired("platform", "fleet")["readings-missing"]
     assert labels["city"] == "tirana"
     missing(city, 7, "3 days")
-    assert city.fired() == {}
+    assert city.fired("platform", "fleet") == {}
 
 
 def test_a_gap_that_closed_is_none(city: SmallCity) -> None:
     """A gap that was there an hour ago and is filled now fires nothing."""
     missing(city, 7, "5 hours")
     missing(city, 0, "2 hours")
-    assert city.fired() == {}
+    assert city.fired("platform", "fleet") == {}
 
 
 def test_records_given_up_are_missing_too(city: SmallCity) -> None:
@@ -204,21 +207,21 @@ def test_records_given_up_are_missing_too(city: SmallCity) -> None:
         "and device_id = (select device_id from store.device where name = %s)",
         (TANK,),
     )
-    assert [labels["city"] for labels in city.fired()["readings-missing"]] == ["durres"]
+    assert [labels["city"] for labels in city.fired("platform", "fleet")["readings-missing"]] == ["durres"]
 
 
 def test_one_dark_lamp_is_no_alarm(city: SmallCity) -> None:
     """A single lamp that is dark, or two of four, wait for the day."""
     city.lamps((100, 0), (0, 0), (0, 0), (0, 0))
-    assert city.fired() == {}
+    assert city.fired("lighting", "fleet") == {}
     city.lamps((100, 0), (100, 0), (0, 0), (0, 0))
-    assert city.fired() == {}
+    assert city.fired("lighting", "fleet") == {}
 
 
 def test_a_group_of_dark_lamps_is_one_alarm(city: SmallCity) -> None:
     """Three dark lamps of a site fire once, for the site."""
     city.lamps((100, 0), (100, 0), (100, 0), (0, 0))
-    fired = city.fired()
+    fired = city.fired("lighting", "fleet")
     assert list(fired) == ["lamps-dark"]
     assert [(labels["city"], labels["site"]) for labels in fired["lamps-dark"]] == [("tirana", "Rruga")]
 
@@ -226,14 +229,14 @@ def test_a_group_of_dark_lamps_is_one_alarm(city: SmallCity) -> None:
 def test_lamps_that_are_not_heard_are_not_dark(city: SmallCity) -> None:
     """Lamps whose controller is silent are an outage of the controller, not dark."""
     city.silence(3, LAMPS)
-    assert list(city.fired()) == ["device-silent"]
+    assert list(city.fired("lighting", "fleet")) == ["device-silent"]
 
 
 @pytest.mark.parametrize("metres", [1.5, 4.5])
 def test_a_tank_beyond_what_is_usual(city: SmallCity, metres: float) -> None:
     """A tank that swings between 2 and 4 m is unusual at 1.5 and at 4.5 m."""
     city.tank(metres)
-    fired = city.fired()
+    fired = city.fired("water", "fleet")
     assert list(fired) == ["tank-level"]
     assert fired["tank-level"][0]["tank"] == TANK
 
@@ -242,4 +245,4 @@ def test_a_tank_beyond_what_is_usual(city: SmallCity, metres: float) -> None:
 def test_a_tank_within_a_tenth_or_not_heard(city: SmallCity, metres: float, minutes_ago: float) -> None:
     """A little beyond is within the margin, and an old reading says nothing of now."""
     city.tank(metres, minutes_ago)
-    assert city.fired() == {}
+    assert city.fired("water", "fleet") == {}
