@@ -115,17 +115,22 @@ comment on function qytet.lamp_day(text[], text[], text[], text[], timestamptz, 
     'level to 2 %. rated (W): the 90th percentile of its highest power on each of the last 36 days (or of the range) with a '
     'level of 50 % or more, taken to full level; null under 5 W, which no street lamp draws.';
 
--- Inlined, so that ids and range reach the rollups.
+-- Not inlined: the planner would take what the rollups' views answer for a two-hundredth, and hash the many, not the few.
 create function qytet.lamp_part(streams integer[], since timestamptz, till timestamptz, fine boolean)
 returns table (datastream_id integer, bucket timestamptz, n bigint, mean double precision, min double precision,
                max double precision)
-language sql stable parallel safe as $$
-    select o.datastream_id, o.bucket, o.n, o.mean, o.min, o.max from qytet.observation_15min o
-    where fine and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0
-    union all
-    select o.datastream_id, o.bucket, o.n, o.mean, o.min, o.max from qytet.observation_hour o
-    where not fine and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0
-$$;
+language plpgsql stable parallel safe rows 50000 set plan_cache_mode = force_custom_plan set jit = off
+set max_parallel_workers_per_gather = 0 as $$
+#variable_conflict use_column
+begin
+    if fine then
+        return query select o.datastream_id, o.bucket, o.n, o.mean, o.min, o.max from qytet.observation_15min o
+        where o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0;
+    else
+        return query select o.datastream_id, o.bucket, o.n, o.mean, o.min, o.max from qytet.observation_hour o
+        where o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0;
+    end if;
+end $$;
 comment on function qytet.lamp_part(integer[], timestamptz, timestamptz, boolean) is
     'Buckets with a good value of these datastreams in [since, till): quarters if fine, else hours.';
 
@@ -165,7 +170,7 @@ declare
     step constant interval := case when fine then interval '15 minutes' else interval '1 hour' end;
     origin constant timestamptz := since - interval '1 hour';
     powers integer[]; levels integer[]; volts integer[];
-    cells constant integer[] := qytet.streams(cities, sites, '{*}', '{*}', '{photocell_illuminance}');
+    cells integer[];
 begin
     select array_agg(u.id) filter (where u.kind = 1), array_agg(u.id) filter (where u.kind = 2),
            array_agg(distinct u.id) filter (where u.kind = 3)
@@ -174,39 +179,43 @@ begin
     cross join lateral (select unnest(l.power), 1 union all select unnest(l.level), 2
                         union all select unnest(l.voltage), 3) u (id, kind)
     where l.lamp = any (lamps);
+    cells := qytet.streams(cities, array(select l.site from qytet.lamp(cities, sites, devices, channels) l
+                                         where l.lamp = any (lamps)), '{*}', '{*}', '{photocell_illuminance}');
     return query
     with lamp as materialized (
         select l.*, r.rated, l.level = '{}' as undimmed,
                greatest(1, 0.15 * qytet.lamp_expected(r.rated, 20)) as floor_w  -- W; a lamp that draws less is off
         from qytet.lamp(cities, sites, devices, channels) l join unnest(lamps, ratings) r (lamp, rated) using (lamp)
     ), unfed as materialized (  -- under 100 V of 230 V nothing burns
-        select l.lamp, v.bucket from qytet.lamp_part(volts, origin, till, fine) v
-        join lamp l on v.datastream_id = any (l.voltage)
+        select l.lamp, v.bucket from lamp l cross join unnest(l.voltage) i (id)
+        join qytet.lamp_part(volts, origin, till, fine) v on v.datastream_id = i.id
         where v.min < 100 group by 1, 2
-    ), sun as materialized (  -- half an hour above 5 degrees at least
-        select c.city::text, b as bucket,
-               least(qytet.sun_elevation(c.lat, c.lon, b + step - greatest(step, interval '30 minutes')),
-                     qytet.sun_elevation(c.lat, c.lon, b + step)) > 5 as high
+    ), edge as materialized (
+        select c.city::text, b, qytet.sun_elevation(c.lat, c.lon, b) > 5 as high
         from qytet.city c
-        cross join generate_series(date_bin(step, origin, timestamptz '2000-01-01T00:00Z'), till, step) b
-        where qytet.chosen(c.city, cities)
+        cross join generate_series(date_bin(step, origin, timestamptz '2000-01-01T00:00Z') - step, till + step, step) b
+        where c.city in (select l.city from lamp l)
+    ), sun as materialized (  -- half an hour above 5 degrees at least
+        select e.city, e.b as bucket, lead(e.high) over w and e.high and (not fine or lag(e.high) over w) as high
+        from edge e window w as (partition by e.city order by e.b)
+    ), cell as materialized (
+        select d.datastream_id, d.city::text, d.site::text from qytet.datastream d where d.datastream_id = any (cells)
     ), light as materialized (
-        select d.city::text, d.site::text, o.bucket, bool_and(o.min > 200) as bright
-        from qytet.lamp_part(cells, origin, till, fine) o join qytet.datastream d using (datastream_id) group by 1, 2, 3
+        select c.city, c.site, o.bucket, bool_and(o.min > 200) as bright
+        from qytet.lamp_part(cells, origin, till, fine) o join cell c using (datastream_id) group by 1, 2, 3
     ), level as (
         select l.lamp, v.* from lamp l cross join unnest(l.level) i (id)
         join qytet.lamp_part(levels, origin, till, fine) v on v.datastream_id = i.id
-    ), pair as (
+    ), pair as (  -- `in` asks a small table of the few; a join would sort or hash the many
         select l.lamp, l.rated, l.floor_w, l.undimmed, i.id, p.bucket, p.n, p.mean as power, p.min as p_min, p.max as p_max,
-               v.n as v_n, v.mean as level, v.min as v_min, v.max as v_max, u.lamp is not null as unfed,
-               s.high or coalesce(y.bright, false) as bright,
+               v.n as v_n, v.mean as level, v.min as v_min, v.max as v_max,
+               (l.lamp, p.bucket) in (select u.lamp, u.bucket from unfed u) as unfed,
+               (l.city, p.bucket) in (select s.city, s.bucket from sun s where s.high)
+               or (l.city, l.site, p.bucket) in (select y.city, y.site, y.bucket from light y where y.bright) as bright,
                qytet.lamp_expected(l.rated, v.min) as e_min, qytet.lamp_expected(l.rated, v.max) as e_max
         from lamp l cross join unnest(l.power) i (id)
         join qytet.lamp_part(powers, origin, till, fine) p on p.datastream_id = i.id
         left join level v on v.lamp = l.lamp and v.bucket = p.bucket
-        left join unfed u on u.lamp = l.lamp and u.bucket = p.bucket
-        left join sun s on s.city = l.city and s.bucket = p.bucket
-        left join light y on y.city = l.city and y.site = l.site and y.bucket = p.bucket
     ), judged as materialized (
         select p.*, bright and p_min > 0.2 * rated as burns,
                not unfed and v_min >= 20 and case when rated is null then p_max < 1 else p_max < 0.15 * e_min end as dark,
@@ -225,14 +234,18 @@ begin
                               origin, till) t
         where t.turns >= 4 group by 1, 2
     ), refined as (
-        select j.lamp, j.bucket,
-               t.bucket is not null and j.v_min >= 20 as cycles,
+        select j.lamp, j.bucket, j.rated, j.floor_w, j.undimmed, j.power, j.p_max, j.level, j.v_n, j.v_min, j.v_max, j.unfed,
+               j.bright, j.burns, t.bucket is not null and j.v_min >= 20 as cycles,
                j.dark and (j.v_n >= 2 and not fine
                            or lag(j.v_min) over w >= 20 and lag(j.bucket) over w >= j.bucket - step) as dark,
                j.off and (j.n >= 3 or lag(j.off) over w and (j.n >= 2 or lag(j.off, 2) over w)) as off
-        from judged j join suspect using (lamp)
-        left join turned t on t.datastream_id = j.id and t.bucket = j.bucket
+        from judged j left join turned t on t.datastream_id = j.id and t.bucket = j.bucket
+        where j.lamp in (select lamp from suspect)
         window w as (partition by j.lamp order by j.bucket)
+        union all
+        select lamp, bucket, rated, floor_w, undimmed, power, p_max, level, v_n, v_min, v_max, unfed, bright, burns,
+               false, false, false
+        from judged where lamp not in (select lamp from suspect)
     )
     select j.lamp, j.bucket, j.level, j.power,
            case when j.v_max > 0 then  -- a level of 0 within: lit for a part of the bucket only
@@ -242,17 +255,16 @@ begin
            j.rated,
            case when j.v_n is null and not j.undimmed then 0
                 when j.burns then 5
-                when f.cycles then 6
-                when f.dark then 4
+                when j.cycles then 6
+                when j.dark then 4
                 when j.unfed then 0
-                when f.off then 7
+                when j.off then 7
                 when j.power < j.floor_w then 1
                 when j.undimmed or j.v_max >= 99.5 or j.v_max < 1 then 2
                 else 3
            end::smallint,
            j.bright and j.p_max < 0.2 * j.rated
-    from judged j left join refined f on f.lamp = j.lamp and f.bucket = j.bucket
-    where j.bucket >= since;
+    from refined j where j.bucket >= since;
 end $$;
 comment on function qytet.lamp_bucket(text[], text[], text[], text[], integer[], double precision[], timestamptz, timestamptz,
                                        boolean) is
@@ -372,6 +384,7 @@ declare
     hours constant double precision := extract(epoch from till - since) / 3600;
     fit text := replace(qytet.resolution(wanted, since, till), 'raw', '15min');
     origin timestamptz := since;
+    streams constant integer[] := qytet.streams(cities, sites, devices, '{*}', '{lamp_active_power,lamp_dimming_level}');
     every bigint;
 begin
     select count(*) into every from qytet.lamp(cities, sites, devices, '{*}');
@@ -392,8 +405,11 @@ begin
         select i, l.city, false, null, 0.5 + (l.rated - 0.5) * 0.05, (l.rated - 0.5) * 0.0095
         from lamp l cross join unnest(l.level) i
     ), part as (
-        select o.datastream_id, o.bucket, o.mean, o.min, o.max
-        from qytet.lamp_part(array(select id from member), since, till, fit = '15min') o where fit <> 'day'
+        select o.datastream_id, o.bucket, o.mean, o.min, o.max from qytet.observation_15min o
+        where fit = '15min' and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0
+        union all
+        select o.datastream_id, o.bucket, o.mean, o.min, o.max from qytet.observation_hour o
+        where fit = 'hour' and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0
     ), sums as (
         select p.bucket, m.city, sum(p.mean) filter (where m.power) as power,
                sum(case when p.max > 0 then case when p.min > 0 then 1 else p.mean / p.max end * m.at_least

@@ -1,0 +1,393 @@
+"""Lamps: where the sun stands, what a lamp should draw, which state it is in, and what it used."""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from qytet_simulators.city import lighting, sun
+from qytet_simulators.city.fleet import load_fleet
+from qytet_simulators.city.model import CityModel
+from tests.db.places import ALL, Place, at, longitude_where, steps
+from tests.db.support import refresh
+
+QUARTER = timedelta(minutes=15)
+LAMP = "select channel, state, level, power, expected, rated, voltage, power_factor from qytet.lamp_now(%s, %s, %s, %s)"
+STATE = "select * from qytet.lamp_state(%s, %s, %s, %s, %s, %s, %s)"
+FAULT = "select * from qytet.lamp_fault(%s, %s, %s, %s, %s, %s)"
+POWER = "select * from qytet.light_power(%s, %s, %s, %s, %s, %s)"
+
+
+def expected(rated, level):
+    """The formula of the table of fault rules, computed apart from the database."""
+    return 0.5 + (rated - 0.5) * (0.05 + 0.95 * level / 100) if level else 0.0
+
+
+def test_the_sun_stands_where_it_is_published(db):
+    """NREL's worked example (Reda and Andreas 2003, table A5.1), poles and equator, within half a degree."""
+    query = "select qytet.sun_elevation(%s, %s, %s)"
+    for lat, lon, instant, elevation in [
+        (39.742476, -105.1786, at("2003-10-17T19:30:30"), 39.872046),
+        (90.0, 0.0, at("2024-03-20T03:06:00"), 0.0),  # the equinox
+        (90.0, 0.0, at("2024-06-20T20:51:00"), 23.44),  # the solstice
+        (-33.0, 0.0, at("2024-06-20T12:02:00"), 90 - 33 - 23.44),
+    ]:
+        assert db.execute(query, (lat, lon, instant)).fetchone()[0] == pytest.approx(elevation, abs=0.1)
+
+
+def test_the_sun_agrees_with_other_formulas(db):
+    """Every seven hours of a year over the three cities: within half a degree of NOAA's formulas."""
+    instants = [at("2026-01-01T00:00:00") + timedelta(hours=7 * n) for n in range(1250)]
+    t_ms = np.array([int(instant.timestamp() * 1000) for instant in instants])
+    query = "select qytet.sun_elevation(%s, %s, t) from unnest(%s::timestamptz[]) t"
+    for city in load_fleet().cities:
+        found = np.array(db.execute(query, (city.lat, city.lon, instants)).fetchall())[:, 0]
+        assert np.abs(found - sun.elevation_deg(t_ms, city.lat, city.lon)).max() < 0.5
+
+
+def test_a_lamp_should_draw_what_the_formula_says(db):
+    """Full, half and deeply dimmed, off, and unknown."""
+    query = "select qytet.lamp_expected(%s, %s)"
+    for level in (100.0, 50.0, 10.0, 0.0):
+        assert db.execute(query, (90.0, level)).fetchone()[0] == pytest.approx(expected(90, level))
+    assert db.execute(query, (90.0, 50.0)).fetchone()[0] == pytest.approx(47.4875)
+    assert db.execute(query, (90.0, None)).fetchone()[0] is None
+
+
+FULL = [(100, 90)]
+OFF = [(0, 0)]
+# Five reports, the newest last; (level, power) of a lamp of 90 W.
+NIGHT = {
+    "on": (2, FULL * 5),
+    "dimmed": (3, [(50, 47.5)] * 5),
+    "deep": (3, [(10, 13.5)] * 5),
+    "off": (1, OFF * 5),
+    "dark": (4, [(100, 0.3)] * 5),
+    "darkdim": (4, [(25, 0.4)] * 5),
+    "died": (4, FULL * 4 + [(100, 0.3)]),
+    "starts": (1, OFF * 4 + [(100, 0.3)]),
+    "cycles": (6, [(100, 90), (100, 0.3)] * 2 + FULL),
+    "cycles2": (6, [(100, 0.3), (100, 90)] * 2 + [(100, 0.3)]),
+    "onceoff": (2, [(100, 90), (100, 0.3), (100, 90), (100, 90), (100, 90)]),
+    "weak": (7, [(100, 70)] * 5),
+    "strong": (7, [(50, 60)] * 5),
+    "glitch": (2, FULL * 4 + [(100, 70)]),
+    "alittle": (2, [(100, 80)] * 5),
+    "uncommanded": (2, [(0, 90)] * 5),
+}
+
+
+def lamps(place, name, cases, rated=90.0, **more):
+    """A controller with a lamp for each case: known for twelve nights, then five reports up to now."""
+    keys = [f"{what}:{channel}" for channel in cases for what in ("lamp_active_power", "lamp_dimming_level")]
+    place.device(name, [*keys, "lamp_supply_voltage"], **more)
+    nights = [place.now - timedelta(days=day) for day in range(13, 1, -1)]
+    for channel, (_, reports) in cases.items():
+        times = steps(place.now - timedelta(minutes=2), len(reports))
+        powers = [(night, rated) for night in nights] + [
+            (t, power) for t, (_, power) in zip(times, reports, strict=True)
+        ]
+        levels = [(night, 100.0) for night in nights] + [
+            (t, level) for t, (level, _) in zip(times, reports, strict=True)
+        ]
+        place.store(
+            {f"{name}/lamp_active_power:{channel}": powers, f"{name}/lamp_dimming_level:{channel}": levels}
+        )
+
+
+def states(place, **chosen):
+    rows = place.ask(LAMP, place.cities, ALL, chosen.get("devices", ALL), chosen.get("channels", ALL))
+    return {row["channel"]: row["state"] for row in rows}
+
+
+def test_each_state_and_its_counter_example(db):
+    """By night: dark is not dimmed, off nor just commanded; one odd report is no fault; cycling is four turns."""
+    place = Place(db, 0.0, longitude_where(-60))
+    lamps(place, "c1", NIGHT)
+    place.store({"c1/lamp_supply_voltage": [(place.now - timedelta(minutes=2), 231.0)]})
+    assert states(place) == {channel: state for channel, (state, _) in NIGHT.items()}
+    (row,) = place.ask(LAMP, place.cities, ALL, ALL, ["dimmed"])
+    assert (row["level"], row["power"], row["voltage"]) == (50, 47.5, 231)
+    assert row["rated"] == pytest.approx(90)
+    assert row["expected"] == pytest.approx(expected(90, 50))
+    (total,) = place.ask("select * from qytet.light_summary(%s)", place.cities)
+    counted = [
+        total[name]
+        for name in ("lamps", "lit", "dark", "day_burning", "cycling", "off_expectation", "unknown")
+    ]
+    want = [state for state, _ in NIGHT.values()]
+    assert counted == [len(want), want.count(2) + want.count(3), *(want.count(n) for n in (4, 5, 6, 7, 0))]
+
+
+def test_what_is_not_known_is_not_judged(db):
+    """Without supply, level or power, with old or suspect readings, a lamp is unknown; a new one may be dark."""
+    place = Place(db, 0.0, longitude_where(-60))
+    lamps(place, "fed", {"dark": NIGHT["dark"]})
+    lamps(place, "unfed", {"unfed": NIGHT["dark"]})
+    place.store({"unfed/lamp_supply_voltage": [(place.now - timedelta(minutes=2), 0.0)]})
+    lamps(place, "odd", {"suspect": NIGHT["on"]})
+    place.store({"odd/lamp_active_power:suspect": [(place.now, 90.0)]}, quality=3)
+    place.device(
+        "old",
+        [
+            "lamp_active_power:silent",
+            "lamp_dimming_level:silent",
+            "lamp_active_power:unasked",
+            "lamp_dimming_level:unasked",
+            "lamp_dimming_level:unmetered",
+            "lamp_active_power:new",
+            "lamp_dimming_level:new",
+            "lamp_active_power:plain",
+        ],
+    )
+    recent = steps(place.now, 5)
+    place.store({
+        "old/lamp_active_power:silent": [(place.now - timedelta(hours=2), 90.0)],
+        "old/lamp_dimming_level:silent": [(place.now - timedelta(hours=2), 100.0)],
+        "old/lamp_active_power:unasked": [(t, 90.0) for t in recent],
+        "old/lamp_dimming_level:unmetered": [(t, 100.0) for t in recent],
+        "old/lamp_active_power:new": [(t, 0.3) for t in recent],
+        "old/lamp_dimming_level:new": [(t, 100.0) for t in recent],
+        "old/lamp_active_power:plain": [(t, 88.0) for t in recent],
+    })  # fmt: skip
+    assert states(place) == {
+        "dark": 4, "unfed": 0, "suspect": 0, "silent": 0, "unasked": 0, "unmetered": 0, "new": 4, "plain": 2,
+    }  # fmt: skip
+
+
+def test_burning_by_day_is_by_the_sun_or_the_photocell(db):
+    """A lamp that burns at noon does; one at dusk does not; a bright photocell makes it day, a dark one does not."""
+    noon, dusk, night = (Place(db, 0.0, longitude_where(high)) for high in (60, 3, -40))
+    lamps(noon, "c", {"burns": NIGHT["on"], "rests": NIGHT["off"], "late": (1, OFF * 5)})
+    assert states(noon) == {"burns": 5, "rests": 1, "late": 1}
+    lamps(dusk, "c", {"on": NIGHT["on"]})
+    assert states(dusk) == {"on": 2}
+    lamps(night, "c", {"on": NIGHT["on"]})
+    night.device("cell", ["photocell_illuminance"])
+    night.store({"cell/photocell_illuminance": [(night.now - QUARTER, 40.0)]})
+    assert states(night) == {"on": 2}
+    night.store({"cell/photocell_illuminance": [(night.now, 5000.0)]})
+    assert states(night) == {"on": 2}, "half an hour of it"
+    day = Place(db, 0.0, longitude_where(-40))
+    lamps(day, "c", {"on": NIGHT["on"]})
+    day.device("cell", ["photocell_illuminance"])
+    day.store({"cell/photocell_illuminance": [(t, 5000.0) for t in steps(day.now, 5)]})
+    assert states(day) == {"on": 5}
+
+
+SUNSET, SUNRISE = 16, 6  # UTC hours between which Tirana's lamps are commanded in this January
+FIRST = at("2026-01-10T00:00:00")
+DAYS = 4
+
+
+def nights(power):
+    """Readings of four days every quarter; `power(t, level)` is asked in the dark hours, and by day with level 0."""
+    times = [FIRST + QUARTER * n for n in range(DAYS * 96)]
+    levels = [100.0 if t.hour >= SUNSET or t.hour < SUNRISE else 0.0 for t in times]
+    return [(t, power(t, v)) for t, v in zip(times, levels, strict=True)], list(
+        zip(times, levels, strict=True)
+    )
+
+
+def healthy(t, level):
+    return expected(80, level)
+
+
+def died(t, level):
+    return healthy(t, level) if t < FIRST + timedelta(days=1, hours=20) else min(healthy(t, level), 0.3)
+
+
+def mended(t, level):
+    dark = FIRST + timedelta(days=1, hours=18) <= t < FIRST + timedelta(days=2, hours=20)
+    return min(healthy(t, level), 0.3) if dark else healthy(t, level)
+
+
+def burner(t, level):
+    return 80.0 if t.date() == (FIRST + timedelta(days=2)).date() else healthy(t, level)
+
+
+def cycling(t, level):
+    third_night = FIRST + timedelta(days=2, hours=16) <= t < FIRST + timedelta(days=3, hours=6)
+    return 0.3 if level and third_night and t.minute % 30 else healthy(t, level)
+
+
+def weak(t, level):
+    return healthy(t, level) * (0.7 if t >= FIRST + timedelta(days=3, hours=16) else 1)
+
+
+def unfed(t, level):
+    return 0.0 if t >= FIRST + timedelta(days=3) else healthy(t, level)
+
+
+HISTORY = {
+    "healthy": healthy,
+    "died": died,
+    "mended": mended,
+    "burner": burner,
+    "cycling": cycling,
+    "weak": weak,
+}
+
+
+@pytest.fixture(scope="module")
+def history(migrated_url, tier):
+    """Four days of lamps with one fault each, rolled up."""
+    from qytet.db.migrate import connect
+
+    with connect(migrated_url) as db:
+        place = Place(db)
+        keys = [f"{what}:{lamp}" for lamp in HISTORY for what in ("lamp_active_power", "lamp_dimming_level")]
+        place.device("c", keys)
+        for lamp, power in HISTORY.items():
+            powers, levels = nights(power)
+            place.store({f"c/lamp_active_power:{lamp}": powers, f"c/lamp_dimming_level:{lamp}": levels})
+        place.device("u", ["lamp_active_power:unfed", "lamp_dimming_level:unfed", "lamp_supply_voltage"])
+        powers, levels = nights(unfed)
+        volts = [(t, 0.0 if t >= FIRST + timedelta(days=3) else 230.0) for t, _ in powers]
+        place.store({"u/lamp_active_power:unfed": powers, "u/lamp_dimming_level:unfed": levels,
+                     "u/lamp_supply_voltage": volts})  # fmt: skip
+        refresh(db, tier)
+        yield place
+
+
+def by_channel(rows):
+    found = {}
+    for row in rows:
+        found.setdefault(row["channel"], []).append(row)
+    return found
+
+
+@pytest.mark.parametrize("wanted", ["hour", "15min"])
+def test_states_in_buckets_follow_each_lamp(history, wanted):
+    """Each bucket has the state that the lamp was in; expected power and level are those of the readings."""
+    found = by_channel(
+        history.ask(STATE, history.cities, ALL, ALL, ALL, FIRST, FIRST + timedelta(days=DAYS), wanted)
+    )
+    step = QUARTER if wanted == "15min" else timedelta(hours=1)
+    assert {len(rows) for rows in found.values()} == {int(timedelta(days=DAYS) / step)}
+    one = {lamp: {row["time"]: row for row in rows} for lamp, rows in found.items()}
+    noon, evening = (FIRST + timedelta(days=2, hours=hour) for hour in (12, 21))
+    at_noon = {lamp: rows[noon]["state"] for lamp, rows in one.items()}
+    assert at_noon == dict.fromkeys(one, 1) | {"burner": 5}
+    at_night = {lamp: rows[evening]["state"] for lamp, rows in one.items()}
+    assert at_night == dict.fromkeys(one, 2) | {"died": 4, "cycling": 6}
+    last = {lamp: rows[FIRST + timedelta(days=3, hours=22)]["state"] for lamp, rows in one.items()}
+    assert last == dict.fromkeys(one, 2) | {"died": 4, "weak": 7, "unfed": 0}
+    assert {row["state"] for row in found["healthy"]} == {1, 2}
+    assert one["healthy"][evening]["expected"] == pytest.approx(80, rel=0.01)
+    assert one["mended"][FIRST + timedelta(days=2, hours=3)]["state"] == 4
+
+
+def test_a_day_has_its_fault(history):
+    """Civil days: the day of a fault shows it, the others are healthy."""
+    rows = history.ask(
+        STATE, history.cities, ALL, ALL, ["healthy", "burner"], FIRST, FIRST + timedelta(days=4), "day"
+    )
+    states = {(row["channel"], row["time"].date().isoformat()): row["state"] for row in rows}
+    assert states["burner", "2026-01-11"] == 5, "the civil day of 12 January begins at 23:00 UTC"
+    assert [state for (lamp, _), state in sorted(states.items()) if lamp == "healthy"] == [2] * 5
+    assert states["burner", "2026-01-10"] == states["burner", "2026-01-12"] == 2
+
+
+def test_a_fault_lasts_from_its_first_sign_to_the_first_of_health(history):
+    """One row a fault: daytime does not end darkness, light does; hours are those in which it showed."""
+    rows = history.ask(FAULT, history.cities, ALL, ALL, ALL, FIRST, FIRST + timedelta(days=DAYS))
+    assert len({row["channel"] for row in rows}) == len(rows) == 5
+    faults = {row["channel"]: row for row in rows}
+    day = timedelta(days=1)
+
+    def lasted(channel):
+        row = faults[channel]
+        return (
+            row["state"],
+            row["since_time"] - FIRST,
+            row["until_time"] - FIRST,
+            row["hours"],
+            row["ongoing"],
+        )
+
+    hours = timedelta(hours=1)
+    assert lasted("died") == (4, day + 20 * hours, 4 * day, 4 + 14 + 14, True)
+    assert lasted("mended") == (4, day + 18 * hours, 2 * day + 20 * hours, 12 + 4, False)
+    assert lasted("weak") == (7, 3 * day + 16 * hours, 4 * day, 8, True)
+    assert lasted("burner")[0] == 5
+    assert lasted("burner")[4] is False
+    assert 7 <= lasted("burner")[3] <= 8, "the hours of 12 January with the sun above 5 degrees at Tirana"
+    assert lasted("cycling")[0] == 6
+    assert faults["died"]["site_name"] == history.site
+
+
+def test_power_adds_up_and_follows_the_schedule(history):
+    """The city's power is the sum of its devices'; scheduled power is what healthy lamps would draw."""
+    since, till = FIRST, FIRST + timedelta(days=DAYS)
+
+    def power(devices, wanted="hour", cities=history.cities):
+        return {row["time"]: row for row in history.ask(POWER, cities, ALL, devices, since, till, wanted)}
+
+    whole, c, u = power(ALL), power([f"{history.city}-c"]), power([f"{history.city}-u"])
+    assert len(whole) == 96
+    for time, row in whole.items():
+        for name in ("power", "scheduled", "lamps_on", "lamps_dark"):
+            assert row[name] == pytest.approx(c[time][name] + u[time][name])
+    evening = whole[FIRST + timedelta(days=2, hours=21)]
+    assert evening["power"] == pytest.approx(5 * 80 + 0.3 + (80 + 0.3) / 2, rel=0.01)
+    assert evening["scheduled"] == pytest.approx(7 * 80, rel=0.01)
+    assert (evening["lamps_on"], evening["lamps_dark"]) == (6, 1)
+    days = power(ALL, "day")
+    civil = [t for t in whole if FIRST + timedelta(hours=23) <= t < FIRST + timedelta(hours=47)]
+    mean = math.fsum(whole[t]["power"] for t in civil) / 24
+    assert days[FIRST + timedelta(hours=23)]["power"] == pytest.approx(mean)
+
+
+def test_energy_counts_across_a_reset(db, tier):
+    """A counter that begins again at zero neither takes away nor invents energy; days are civil."""
+    place = Place(db)
+    place.device("c", ["lamp_energy_total:a", "lamp_energy_total:b"])
+    start = at("2026-01-09T23:00:00")  # midnight in Tirana
+    hours = [start + timedelta(hours=n) for n in range(49)]
+    a = [(t, 100 + 0.1 * n if n < 30 else 0.1 * (n - 29)) for n, t in enumerate(hours)]
+    b = [(t, 50 + 0.2 * n) for n, t in enumerate(hours)]
+    place.store({"c/lamp_energy_total:a": a, "c/lamp_energy_total:b": b})
+    refresh(db, tier)
+    query = "select * from qytet.light_energy(%s, %s, %s, %s, %s)"
+    rows = place.ask(query, place.cities, ALL, ALL, start, start + timedelta(days=2))
+    assert [row["time"] for row in rows] == [start, start + timedelta(days=1)]
+    # a: 24 steps of 0.1 on the first day, on the second 5 to its highest, then 0 to 1.9 at midnight; b: 24 of 0.2 each day
+    assert rows[0]["kwh"] == pytest.approx(2.4 + 4.8)
+    assert rows[1]["kwh"] == pytest.approx(0.5 + 1.8 + 0.1 + 4.8)
+
+
+def test_a_simulated_city_shows_its_faults_and_no_others(db, tier):
+    """Three days of Korca's lamps: dark ones and day-burners are those that the model made so; the rest is healthy."""
+    fleet = load_fleet(["korce"])
+    fleet = fleet.only([d.name for d in fleet.devices if d.profile.name == "lamp_controller"])
+    start, end = at("2026-11-19T12:00:00"), at("2026-11-22T12:00:00")
+    model = CityModel(fleet, seed=1)
+    place = Place(db, fleet.cities[0].lat, fleet.cities[0].lon)
+    truth = {}
+    for group in model._groups:
+        for number in range(1, group.channels + 1):
+            fortnight = np.full(
+                (len(group.devices), 1), int(start.timestamp() * 1000) // lighting._FORTNIGHT_MS
+            )
+            for device, found in zip(
+                group.devices, lighting._condition(group, number, fortnight), strict=True
+            ):
+                truth[f"{place.city}-{device.name}", f"lamp{number}"] = int(found[0])
+    for one in model.block(int(start.timestamp() * 1000), int(end.timestamp() * 1000)):
+        keys = [key for key in one.columns if key.startswith(("lamp_active", "lamp_dim", "lamp_supply"))]
+        place.device(one.device, keys)
+        times = [datetime.fromtimestamp(t / 1000, UTC).replace(microsecond=0) for t in one.t_ms]
+        place.store(
+            {f"{one.device}/{key}": list(zip(times, one.columns[key].tolist(), strict=True)) for key in keys}
+        )
+    refresh(db, tier)
+    rows = place.ask(FAULT, place.cities, ALL, ALL, ALL, start, end)
+    found = {(row["device"], row["channel"]): row["state"] for row in rows}
+    kinds = {lighting._DARK: 4, lighting._DAY_BURNER: 5, lighting._CYCLING: 6}
+    assert found == {lamp: kinds[kind] for lamp, kind in truth.items() if kind in kinds}
+    assert 4 in found.values()
+    assert len(truth) > 2 * len(found)
+    fine = place.ask(STATE, place.cities, ALL, ALL, ALL, start, start + timedelta(days=1), "15min")
+    assert {r["state"] for r in fine if (r["device"], r["channel"]) not in found} == {1, 2, 3}
