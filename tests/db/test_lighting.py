@@ -353,7 +353,7 @@ def test_energy_counts_across_a_reset(db, tier):
     query = "select * from qytet.light_energy(%s, %s, %s, %s, %s)"
     rows = place.ask(query, place.cities, ALL, ALL, start, start + timedelta(days=2))
     assert [row["time"] for row in rows] == [start, start + timedelta(days=1)]
-    # a: 24 steps of 0.1 on the first day, on the second 5 to its highest, then 0 to 1.9 at midnight; b: 24 of 0.2 each day
+    # a: 24 steps of 0.1, on the second day 5 to its highest and then from 0 to 1.9 at midnight; b: 24 of 0.2
     assert rows[0]["kwh"] == pytest.approx(2.4 + 4.8)
     assert rows[1]["kwh"] == pytest.approx(0.5 + 1.8 + 0.1 + 4.8)
 
