@@ -1,6 +1,6 @@
 # The front door. Works from any folder, also one with spaces in its path: all paths here are relative.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak bench bench-edge generate lock clean distclean environment environment-dev
+.PHONY: help demo test check soak bench bench-edge bench-dashboards generate lock clean distclean environment environment-dev
 
 PYTHON_HERE := .venv/bin/python
 # DURATION (s), PORT and DEMO (further options) belong to `make demo`; ARGS to pytest and the benchmarks.
@@ -10,7 +10,7 @@ LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-he
 export PYTHON
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: environment ## Run the whole platform here; DURATION=60 ends by itself, PORT=8100 is the page's
 	@exec $(PYTHON_HERE) -m qytet demo run $(if $(DURATION),--duration '$(DURATION)') $(if $(PORT),--port '$(PORT)') $(DEMO)
@@ -38,6 +38,10 @@ bench: environment-dev ## Measure the database's own COPY and the whole path, an
 bench-edge: environment-dev ## Measure how fast a gateway's backlog drains, and what live readings wait meanwhile
 	@$(PYTHON_HERE) -m tests.servers.prepare
 	@exec $(PYTHON_HERE) -m tests.bench.edge $(ARGS)
+
+bench-dashboards: environment-dev ## Measure every panel's query over 30 days of three cities; fails above 200 ms
+	@$(PYTHON_HERE) -m tests.servers.prepare
+	@exec $(PYTHON_HERE) -m tests.bench.dashboards $(ARGS)
 
 generate: environment-dev ## Make the generated files anew
 	$(PYTHON_HERE) contract/generate.py
