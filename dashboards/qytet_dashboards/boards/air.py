@@ -5,15 +5,19 @@ from collections.abc import Iterator, Sequence
 from grafana_foundation_sdk.builders import bargauge, dashboard, geomap, table
 from grafana_foundation_sdk.models import dashboard as models
 
+from qytet.catalogue import properties
+from qytet.units import display
 from qytet_dashboards.cities import City
 from qytet_dashboards.vocabulary import DATASOURCE, Board, Panels, Words
 from qytet_dashboards.vocabulary.board import Placed
 from qytet_dashboards.vocabulary.colours import BAD, OK, POOR, WARN, steps
 from qytet_dashboards.vocabulary.fields import Field, link_to, with_fields
-from qytet_dashboards.vocabulary.states import AIR_INDEX
+from qytet_dashboards.vocabulary.states import AIR_INDEX, QUALITY
 from qytet_dashboards.vocabulary.variables import channel, city, device, resolution, site
 
 __all__ = ["build"]
+
+_DOMAIN = "air_quality"
 
 _DIRECTIVE = (
     "select directive as __text, directive as __value from qytet.air_limit group by directive order by 1 desc"
@@ -29,7 +33,7 @@ from qytet.air_index(:cities, :sites, :devices, :since, :till) order by 1, 2
 # The nearest to its allowance first; a limit without one (a year's mean) is beyond or not.
 _EXCEEDED = """
 select device, property, averaging, highest, limit_value, exceeded, this_year, allowed,
-case when allowed is null then case when exceeded > 0 then 2 else 0 end
+case when allowed is null then case when this_year > 0 then 2 else 0 end
 when this_year > allowed then 2 when this_year > 0 then 1 else 0 end as verdict, "time", city, site
 from qytet.air_exceedance(:cities, :sites, :devices, :since, :till, ${directive:sqlstring})
 order by verdict desc, highest / nullif(limit_value, 0) desc nulls last, device limit 200
@@ -53,6 +57,14 @@ and qytet.chosen(h.site, :sites) and qytet.chosen(h.device, :devices)
 and h.device in (select device from qytet.datastream where domain = 'air_quality')
 group by h.device having sum(h.readings) > 0 order by 2 desc, 1 limit 8
 """
+_LATEST = """
+select l.device, l.property, l.value,
+l.ucum, l.quality::integer as quality, extract(epoch from now() - l.phenomenon_time)::double precision as age, l.city
+from qytet.latest l
+where l.domain = 'air_quality' and qytet.chosen(l.city, :cities) and qytet.chosen(l.site, :sites)
+and qytet.chosen(l.device, :devices) and qytet.chosen(case l.channel when '' then '-' else l.channel end, :channels)
+order by l.property in ('pm2_5', 'pm10', 'no2', 'o3', 'so2') desc, l.property, l.device, l.channel limit 200
+"""
 _POLLUTANTS = ("pm2_5", "pm10", "no2", "o3", "so2", "co")
 
 
@@ -66,8 +78,8 @@ def build(language: str, cities: Sequence[City]) -> Iterator[Board]:  # noqa: AR
         variables=[
             city(words),
             site(words),
-            device(words, "air_quality"),
-            channel(words, "air_quality"),
+            device(words, _DOMAIN),
+            channel(words, _DOMAIN),
             resolution(words),
             _directive(words),
         ],
@@ -160,8 +172,39 @@ def _flagged(panels: Panels) -> bargauge.Panel:
 
 
 def _more(panels: Panels) -> list[Placed]:
-    names = ("so2", "co", "air_temperature", "relative_humidity")
-    return [(panels.of(name), 6, 8) for name in names]
+    names = ("co", "air_temperature", "relative_humidity")
+    return [*((panels.of(name), 5, 8) for name in names), (_latest(panels), 9, 8)]
+
+
+def _latest(panels: Panels) -> table.Panel:
+    """Whatever else stations measure: sulphur dioxide, benzene and others that only some of them have."""
+    words = panels.words
+    titles = {
+        "device": "boards.device",
+        "property": "pollutant",
+        "value": "boards.value",
+        "ucum": "boards.unit",
+        "quality": "quality",
+        "age": "boards.age",
+    }
+    rows = [row for row in properties().values() if row.domain == _DOMAIN]
+    panel = panels.table("latest", _LATEST, titles).no_value(words("no_station"))
+    units = models.ValueMap(
+        options={row.ucum: models.ValueMappingResult(text=display(row.ucum)) for row in rows}
+    )
+    return with_fields(
+        panel.override_by_name(
+            "ucum", [models.DynamicConfigValue(id_val="mappings", value=[units.to_json()])]
+        ),
+        words,
+        Field("device", link=link_to("fleet", words.language, ["city", "device"])),
+        Field("property", names={row.property: f"property.{row.property}" for row in rows}),
+        Field("value", decimals=1, empty="–", width=70),
+        Field("ucum", width=70),
+        Field("quality", states=QUALITY, width=100),
+        Field("age", "dtdhms", thresholds=steps(OK, (1800, WARN), (3600, BAD)), colour="text", width=80),
+        Field("city", hidden=True),
+    )
 
 
 def _names() -> dict[str, str]:

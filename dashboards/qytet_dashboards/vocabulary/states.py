@@ -12,7 +12,7 @@ from qytet_dashboards.vocabulary.colours import (
     States,
 )
 
-__all__ = ["AIR_INDEX", "CAUSE", "FLEET", "LAMP", "SERVICE", "STUCK"]
+__all__ = ["AIR_INDEX", "CAUSE", "FLEET", "LAMP", "QUALITY", "SERVICE", "STUCK"]
 
 AIR_INDEX = States(
     "states", {0: ("air_0", UNKNOWN)} | {band: (f"air_{band}", EAQI[band - 1]) for band in range(1, 7)}
@@ -58,6 +58,18 @@ FLEET = States(
     },
 )
 """qytet.fleet.status"""
+
+QUALITY = States(
+    "quality",
+    {
+        1: ("good", OK),
+        2: ("not_evaluated", NEUTRAL),
+        3: ("suspect", WARN),
+        4: ("fail", BAD),
+        9: ("missing", UNKNOWN),
+    },
+)
+"""The quality of a reading (QARTOD)"""
 
 CAUSE = {name: f"states.cause_{name}" for name in ("city", "gateway", "device")}
 """qytet.outage.cause"""
