@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from qytet_dashboards import provision
+from qytet_dashboards.alerts import RUNBOOKS
 from qytet_dashboards.cities import cities
 from qytet_dashboards.grafana.commands import register
 
@@ -30,6 +31,9 @@ def build(
         Path | None, typer.Option("--cities", help="The cities (TOML); default: the pilots.")
     ] = None,
     language: Annotated[str, typer.Option(help="Language of folders and alert rules: sq or en.")] = "sq",
+    runbooks: Annotated[
+        str, typer.Option(help="Address of the folder with the pages that explain alerts (docs/how-to).")
+    ] = RUNBOOKS,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail if a file would change.")
     ] = False,
@@ -37,7 +41,7 @@ def build(
 ) -> None:
     """Generate dashboards, folders, providers and alert rules."""
     target = folder or provision.home()
-    content = provision.files(cities(cities_file), language)
+    content = provision.files(cities(cities_file), language, runbooks)
     changed = provision.differences(target, content) if check else provision.write(target, content)
     if as_json:
         typer.echo(json.dumps({"files": len(content), "changed": changed}))

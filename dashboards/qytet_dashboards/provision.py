@@ -19,7 +19,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from qytet.messages import text
 from qytet_dashboards.alerts import FOLDER as ALERTS_FOLDER
-from qytet_dashboards.alerts import alerting_files
+from qytet_dashboards.alerts import RUNBOOKS, alerting_files
 from qytet_dashboards.boards import every_board
 from qytet_dashboards.cities import City
 from qytet_dashboards.vocabulary.board import BOARDS_FOLDER
@@ -35,14 +35,17 @@ def home() -> Path:
     return Path(str(resources.files("qytet_dashboards"))) / "provisioned"
 
 
-def files(cities: Sequence[City], language: str = "sq") -> dict[str, str]:
-    """Every file by its path below the folder; `language` is that of folders' titles and alert rules."""
+def files(cities: Sequence[City], language: str = "sq", runbooks: str = RUNBOOKS) -> dict[str, str]:
+    """Every file by its path below the folder; `language` is that of folders' titles and alert rules.
+
+    `runbooks` is the address of the folder with the pages that explain alerts.
+    """
     folders = _folders(cities, language)
     alerts = {ALERTS_FOLDER: text("alerts.folder", language)}
     found = {"folders.json": _json(folders | alerts), "providers/qytet.yaml": to_yaml(_providers(folders))}
     for board in every_board(cities):
         found[f"dashboards/{board.folder}/{board.uid}.json"] = _json(board.build())
-    for name, content in alerting_files(language).items():
+    for name, content in alerting_files(language, runbooks).items():
         found[f"alerting/{name}"] = to_yaml(content)
     return dict(sorted(found.items()))
 
