@@ -13,6 +13,7 @@ from qytet_dashboards.vocabulary.board import Placed
 from qytet_dashboards.vocabulary.colours import BAD, OK, POOR, WARN, steps
 from qytet_dashboards.vocabulary.fields import Field, link_to, with_fields
 from qytet_dashboards.vocabulary.states import AIR_INDEX, QUALITY
+from qytet_dashboards.vocabulary.units import grafana_unit
 from qytet_dashboards.vocabulary.variables import channel, city, device, resolution, site
 
 __all__ = ["build"]
@@ -121,10 +122,10 @@ def _map(panels: Panels) -> geomap.Panel:
         Field("index", title="index_short"),
         Field("worst", title="worst", names=_names()),
         *(
-            Field(name, "conμgm3", 1, title=f"property.{name}", empty="–")
+            Field(name, grafana_unit("ug/m3"), 1, title=f"property.{name}", empty="–")
             for name in ("pm2_5", "pm10", "no2", "o3", "so2")
         ),
-        Field("provisional", title="provisional"),
+        Field("provisional", title="provisional", names={"true": "yesno.yes", "false": "yesno.no"}),
         Field("device", title="boards.device", link=link_to("fleet", words.language, ["city", "device"])),
     )
 
