@@ -58,15 +58,20 @@ _FIRMWARE = """
 select coalesce(nullif(firmware, ''), '?') as firmware, count(*) as devices
 from qytet.fleet(:cities, :sites, :devices) group by 1 order by 2 desc, 1 limit 12
 """
-# The hour that is running may yet bring something.
+# Of the devices those that were heard in the fewest hours. The hour that is running may yet bring something.
 _TIMELINE = """
-with hour as materialized (
-select "time", device, online from qytet.fleet_hour(:cities, :sites, :devices, :since, :till)
-where online = 1 or "time" <= now() - interval '1 hour'
-), worst as (
-select device from hour group by device order by sum(online)::double precision / count(*), device limit 30
+with rarest as materialized (
+select d.device::text as device from qytet.device d
+left join (
+select device, count(*) as hours from qytet.delivery_hour
+where hour >= :since and hour < :till and received > 0 group by device
+) h using (device)
+where qytet.chosen(d.city, :cities) and qytet.chosen(d.site, :sites) and qytet.chosen(d.device, :devices)
+order by coalesce(h.hours, 0), d.device limit 24
 )
-select "time", device as metric, online::integer as value from hour join worst using (device) order by 1, 2
+select "time", device as metric, online::integer as value
+from qytet.fleet_hour(:cities, :sites, array(select device from rarest), :since, :till)
+where online = 1 or "time" <= now() - interval '1 hour' order by 1, 2
 """
 _HEALTH = """
 select l.device, max(l.value) filter (where l.property = 'clock_offset') as clock_offset,

@@ -26,11 +26,11 @@ __all__ = ["build"]
 
 _SHORT_TIME = "time:DD.MM. HH:mm"
 
-# By day no lamp is asked to burn: a lamp is what it is now, unless a fault of the last night goes on.
+# By day no lamp is asked to burn: a lamp is what it is now, unless a fault of the last nights goes on.
 _COUNTS = """
 with fault as materialized (
 select distinct on (device, channel) device, channel, state
-from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '36 hours', :till) where ongoing
+from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '3 days', :till) where ongoing
 order by device, channel, since_time desc
 ), lamp as (
 select case when l.state between 4 and 7 then l.state else coalesce(f.state, l.state) end as state
@@ -54,7 +54,7 @@ _COLOURS = {
 _PLACES = """
 with fault as materialized (
 select distinct on (device, channel) device, channel, state
-from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '36 hours', :till) where ongoing
+from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '3 days', :till) where ongoing
 order by device, channel, since_time desc
 ), lamp as (
 select l.site_name, l.lat, l.lon,
@@ -101,35 +101,32 @@ select device::text from qytet.datastream where property = 'cabinet_active_power
 ), array['*']::text[], '{property}', :since, :till, :resolution)
 order by 1, 2
 """
-# Of the chosen lamps those with a fault first: four, as more cannot be told apart.
+# Of the chosen controllers the one whose lamps were out of order longest: more lines cannot be told apart.
 _LAMP = """
-with lamp as materialized (
-select l.device, l.channel from qytet.lamp(:cities, :sites, :devices, :channels) l
+with worst as materialized (
+select l.device from qytet.lamp(:cities, :sites, :devices, :channels) l
 left join (
-select device, channel, max(hours) as hours
-from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '36 hours', :till) group by 1, 2
-) f using (device, channel)
-order by f.hours desc nulls last, 1, 2 limit 4
+select device, max(hours) as hours
+from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '3 days', :till) group by 1
+) f using (device)
+order by f.hours desc nulls last, 1 limit 1
 )
-select s."time", s.label, {columns}
-from qytet.lamp_state(:cities, :sites, array(select device from lamp),
-array(select case channel when '' then '-' else channel end from lamp), :since, :till, :resolution) s
-join lamp using (device, channel)
+select "time", label, {columns}
+from qytet.lamp_state(:cities, :sites, array(select device from worst), :channels, :since, :till, :resolution)
 order by 1, 2
 """
 _LAMP_PROPERTY = """
-with lamp as materialized (
-select l.device, l.channel from qytet.lamp(:cities, :sites, :devices, :channels) l
+with worst as materialized (
+select l.device from qytet.lamp(:cities, :sites, :devices, :channels) l
 left join (
-select device, channel, max(hours) as hours
-from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '36 hours', :till) group by 1, 2
-) f using (device, channel)
-order by f.hours desc nulls last, 1, 2 limit 4
+select device, max(hours) as hours
+from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '3 days', :till) group by 1
+) f using (device)
+order by f.hours desc nulls last, 1 limit 1
 )
-select s."time", s.label as metric, s.{value} as value
-from qytet.property_series(:cities, :sites, array(select device from lamp), array['*']::text[], '{property}',
-:since, :till, :resolution) s
-where s.channel = '' or (s.device, s.channel) in (select device, channel from lamp)
+select "time", label as metric, {value} as value
+from qytet.property_series(:cities, :sites, array(select device from worst), array['*']::text[], '{property}',
+:since, :till, :resolution)
 order by 1, 2
 """
 _NOW = """
@@ -227,8 +224,8 @@ def _cabinets(panels: Panels) -> list[Placed]:
 
 
 def _lamp(panels: Panels) -> list[Placed]:
-    power = panels.lines("lamp_power", _LAMP.replace("{columns}", "s.power, s.expected"), "watt")
-    level = panels.lines("lamp_level", _LAMP.replace("{columns}", "s.level"), "percent").min(0).max(100)
+    power = panels.lines("lamp_power", _LAMP.replace("{columns}", "power, expected"), "watt")
+    level = panels.lines("lamp_level", _LAMP.replace("{columns}", "level"), "percent").min(0).max(100)
     return [
         (_against(power, panels.words, "label"), 12, 8),
         (level.override_by_regexp("/^level/", [_value("displayName", "${__field.labels.label}")]), 12, 8),

@@ -50,14 +50,15 @@ where quality <= 2 and age_s < 7200
 """
 # What fills and empties a tank is no zone's flow.
 _FLOWS = """
-with series as materialized (
-select s."time", s.label, s.{value} as value
-from qytet.property_series(:cities, :sites, :devices, :channels, '{property}', :since, :till, :resolution) s
-where s.device not in (select device::text from qytet.datastream where property = 'water_tank_level')
-), chosen as (
-select label from series group by label order by avg(value) desc nulls last, label limit 20
+with chosen as materialized (
+select device, channel from qytet.now(:cities, :sites, :devices, :channels, '{property}')
+where device not in (select device::text from qytet.datastream where property = 'water_tank_level')
+order by value desc nulls last, label limit 20
 )
-select "time", label as metric, value from series join chosen using (label) order by 1, 2
+select s."time", s.label as metric, s.{value} as value
+from qytet.property_series(:cities, :sites, array(select device from chosen),
+array(select case channel when '' then '-' else channel end from chosen), '{property}', :since, :till, :resolution) s
+join chosen using (device, channel) order by 1, 2
 """
 _BEYOND = """
 select count(*) filter (where not ok) as value from qytet.water_quality_now(:cities, :sites, :devices)
@@ -72,8 +73,10 @@ from qytet.now(:cities, :sites, :devices, array['*']::text[], 'water_pressure')
 where quality <= 2 and age_s < 7200 order by 1
 """
 _VOLUMES = """
-select "time", city as metric, sum(m3) as value
-from qytet.water_balance(:cities, :sites, :devices, :since, :till) group by 1, 2 order by 1, 2
+with volume as materialized (
+select "time", city, m3 from qytet.water_balance(:cities, :sites, :devices, :since, :till)
+)
+select "time", city as metric, sum(m3) as value from volume group by 1, 2 order by 1, 2
 """
 _ZONE_VOLUMES = """
 with volume as materialized (

@@ -2,22 +2,25 @@
 
 __all__ = ["HIGHEST", "LOWEST"]
 
-# Twenty lines are the most that an eye tells apart: those that matter, by the mean of the time range.
+# Twenty lines are the most that an eye tells apart. They are chosen by their newest reading: to choose by the range,
+# the buckets of all would be read.
 HIGHEST = """
-with series as materialized (
-select "time", label, {value} as value
-from qytet.property_series(:cities, :sites, :devices, :channels, '{property}', :since, :till, :resolution)
-), chosen as (
-select label from series group by label order by avg(value) desc nulls last, label limit 20
+with chosen as materialized (
+select device, channel from qytet.now(:cities, :sites, :devices, :channels, '{property}')
+order by value desc nulls last, label limit 20
 )
-select "time", label as metric, value from series join chosen using (label) order by 1, 2
+select s."time", s.label as metric, s.{value} as value
+from qytet.property_series(:cities, :sites, array(select device from chosen),
+array(select case channel when '' then '-' else channel end from chosen), '{property}', :since, :till, :resolution) s
+join chosen using (device, channel) order by 1, 2
 """
 LOWEST = """
-with series as materialized (
-select "time", label, {value} as value
-from qytet.property_series(:cities, :sites, :devices, :channels, '{property}', :since, :till, :resolution)
-), chosen as (
-select label from series group by label order by avg(value) nulls last, label limit 20
+with chosen as materialized (
+select device, channel from qytet.now(:cities, :sites, :devices, :channels, '{property}')
+order by value nulls last, label limit 20
 )
-select "time", label as metric, value from series join chosen using (label) order by 1, 2
+select s."time", s.label as metric, s.{value} as value
+from qytet.property_series(:cities, :sites, array(select device from chosen),
+array(select case channel when '' then '-' else channel end from chosen), '{property}', :since, :till, :resolution) s
+join chosen using (device, channel) order by 1, 2
 """
