@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
-from grafana_foundation_sdk.builders import bargauge, dashboard, geomap, table
+from grafana_foundation_sdk.builders import bargauge, dashboard, geomap, table, timeseries
 from grafana_foundation_sdk.models import dashboard as models
 
 from qytet.catalogue import properties
 from qytet.units import display
 from qytet_dashboards.cities import City
-from qytet_dashboards.vocabulary import DATASOURCE, Board, Panels, Words
+from qytet_dashboards.vocabulary import DATASOURCE, Board, Panels, Sql, Words
 from qytet_dashboards.vocabulary.board import Placed
-from qytet_dashboards.vocabulary.colours import BAD, OK, POOR, WARN, steps
+from qytet_dashboards.vocabulary.colours import BAD, EAQI, OK, POOR, WARN, steps
 from qytet_dashboards.vocabulary.fields import Field, link_to, with_fields
+from qytet_dashboards.vocabulary.queries import HIGHEST
 from qytet_dashboards.vocabulary.states import AIR_INDEX, QUALITY
 from qytet_dashboards.vocabulary.units import grafana_unit
 from qytet_dashboards.vocabulary.variables import channel, city, device, resolution, site
@@ -30,6 +31,11 @@ from qytet.air_index_now(:cities, :sites, :devices) order by city, site_name, de
 _INDEX = """
 select "time", site_name || ' · ' || device as metric, index::integer as index
 from qytet.air_index(:cities, :sites, :devices, :since, :till) order by 1, 2
+"""
+# Above the third band an hour is poor.
+_POOR = """
+select t."time", b.hi as poor from (values (:since), (:till)) t ("time")
+join qytet.air_band b on b.property = '{property}' and b.band = 3 order by 1
 """
 # The nearest to its allowance first; a limit without one (a year's mean) is beyond or not.
 _EXCEEDED = """
@@ -86,8 +92,8 @@ def build(language: str, cities: Sequence[City]) -> Iterator[Board]:  # noqa: AR
         ],
         panels=[
             (_map(panels), 8, 7),
-            (panels.states("index", _INDEX, AIR_INDEX), 16, 7),
-            *((panels.of(name), 6, 6) for name in ("pm2_5", "pm10", "no2", "o3")),
+            (panels.states("index", _INDEX, AIR_INDEX).per_page(20), 16, 7),
+            *((_pollutant(panels, name), 6, 6) for name in ("pm2_5", "pm10", "no2", "o3")),
             (_exceeded(panels), 10, 7),
             (panels.lines("wind", _WIND, "velocityms").decimals(1).min(0), 5, 7),
             (panels.lines("traffic", _TRAFFIC, "suffix: 1/h").decimals(0).min(0), 5, 7),
@@ -127,6 +133,23 @@ def _map(panels: Panels) -> geomap.Panel:
         ),
         Field("provisional", title="provisional", names={"true": "yesno.yes", "false": "yesno.no"}),
         Field("device", title="boards.device", link=link_to("fleet", words.language, ["city", "device"])),
+    )
+
+
+def _pollutant(panels: Panels, name: str) -> timeseries.Panel:
+    """A pollutant of the index with the bound above which an hour's mean is poor."""
+    words = panels.words
+    panel = panels.of(name, sql=HIGHEST).with_target(
+        Sql(_POOR.replace("{property}", name), "time_series", "B")
+    )
+    line = [
+        models.DynamicConfigValue(id_val="displayName", value=words("poor")),
+        models.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": EAQI[3]}),
+        models.DynamicConfigValue(id_val="custom.lineStyle", value={"fill": "dash", "dash": [10, 10]}),
+        models.DynamicConfigValue(id_val="custom.showPoints", value="never"),
+    ]
+    return panel.description(f"{words('poor_about')}\n\n{panel.build().description}").override_by_name(
+        "poor", line
     )
 
 
