@@ -83,7 +83,7 @@ def _dead(record: Record, scenario: Scenario) -> None:
 
 def _dark_group(record: Record, scenario: Scenario) -> None:
     if _is_recent(record, scenario):
-        for lamp in ("lamp1", "lamp2", "lamp3"):
+        for lamp in ("lamp1", "lamp2"):
             _darken(record, scenario, lamp)
 
 

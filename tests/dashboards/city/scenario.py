@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -83,7 +83,7 @@ class Scenario:
     @property
     def leak_ms(self) -> int:
         """When the pipe burst: the last local midnight that has a whole night after it."""
-        return self._midnight_ms(0 if self._local_hour >= 5 else 1)
+        return self._midnight_ms(0 if self._local(self.now_ms).hour >= 5 else 1)
 
     @cached_property
     def fleet(self) -> Fleet:
@@ -152,9 +152,10 @@ class Scenario:
         return next(seed for seed in range(7, 10_000) if is_quiet(seed))
 
     def _is_due(self, device: str, t_ms: int) -> bool:
-        """The lamp that goes on and off hurries in its last hours only."""
-        is_hasty = device == CYCLING_LAMP[0] and t_ms < self.now_ms - 5 * HOUR_MS
-        return not is_hasty or t_ms // (5 * MINUTE_MS) % 3 == 0
+        """The lamp that goes on and off hurries in its last hours only; of zones' early days the nights matter."""
+        if device == CYCLING_LAMP[0] and t_ms < self.now_ms - 5 * HOUR_MS:
+            return t_ms // (5 * MINUTE_MS) % 3 == 0
+        return t_ms >= self.start_ms or t_ms % HOUR_MS < 15 * MINUTE_MS or self._local(t_ms).hour in (2, 3)
 
     def silence_ms(self, device: str) -> int:
         """From when on a device says nothing; now if it never fell silent."""
@@ -162,20 +163,18 @@ class Scenario:
             return self.now_ms - SILENT_H * HOUR_MS
         return self.now_ms - (GATEWAY_SILENT_H * HOUR_MS if device in (GATEWAY, *RELAYED) else 0)
 
-    @property
-    def _local_hour(self) -> int:
-        return self._local_now.hour
-
-    @property
-    def _local_now(self) -> datetime:
-        return datetime.fromtimestamp(self.now_ms / 1000, UTC).astimezone(ZoneInfo("Europe/Tirane"))
+    @staticmethod
+    def _local(t_ms: int) -> datetime:
+        return datetime.fromtimestamp(t_ms / 1000, ZoneInfo("Europe/Tirane"))
 
     def _midnight_ms(self, days_ago: int) -> int:
-        local = self._local_now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days_ago)
+        local = self._local(self.now_ms).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(
+            days=days_ago
+        )
         return int(local.timestamp() * 1000)
 
 
 def _paced(device: Device) -> Device:
     minutes = 5 if device.name == CYCLING_LAMP[0] else _PACE_MIN.get(device.profile.name, 15)
-    channels = 3 if device.profile.name == "lamp_controller" else device.channels
+    channels = 2 if device.profile.name == "lamp_controller" else device.channels
     return replace(device, interval_ms=minutes * MINUTE_MS, channels=channels)
