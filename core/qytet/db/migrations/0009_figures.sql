@@ -22,20 +22,22 @@ comment on column store.delivery.readings is 'Readings stored of this boot, of w
 -- What the ledger gained, by device and hour. A trigger writes it, as only the server sees a row before and after at once:
 -- so sums equal the ledger's whoever wrote it, and however often a batch was tried.
 create table store.delivery_hour (
-    hour      timestamptz not null,
-    dropped   bigint not null default 0,
-    missing   bigint,
-    device_id integer not null references store.device,
-    received  integer not null default 0,
-    late      integer not null default 0,
-    duplicate integer not null default 0,
-    rejected  integer not null default 0,
-    readings  integer not null default 0,
-    suspect   integer not null default 0,
-    failed    integer not null default 0,
+    hour       timestamptz not null,
+    dropped    bigint not null default 0,
+    missing    bigint,
+    gap_change bigint not null default 0,
+    device_id  integer not null references store.device,
+    received   integer not null default 0,
+    late       integer not null default 0,
+    duplicate  integer not null default 0,
+    rejected   integer not null default 0,
+    readings   integer not null default 0,
+    suspect    integer not null default 0,
+    failed     integer not null default 0,
     primary key (device_id, hour)
 ) with (fillfactor = 50);
-comment on column store.delivery_hour.missing is 'Of all boots, at the last change; proposed as null where nothing changed it.';
+comment on column store.delivery_hour.missing is 'The gap of all boots, as it was last; null only until the batch that makes the row has looked.';
+comment on column store.delivery_hour.gap_change is 'By how much that gap grew in this hour.';
 create index delivery_hour_hour on store.delivery_hour (hour);
 
 -- How many numbers a set has; without a call of a function for the usual one, which is a single range.
@@ -57,65 +59,96 @@ create function store.missing(device integer) returns bigint language sql stable
 return (select coalesce(sum(store.gap(received + rejected + dropped)), 0)::bigint from store.delivery
         where device_id = device);
 
+-- By how many numbers a set grew. What was added in a batch is a range or two, however many holes the whole has.
+create function store.grown(later int8multirange, earlier int8multirange) returns bigint
+language sql immutable parallel safe
+return case when later = earlier then 0 else store.width(later - earlier) - store.width(earlier - later) end;
+
 create function store.delivery_inserted() returns trigger language plpgsql as $$
+declare
+    this_hour constant timestamptz := date_trunc('hour', now(), 'UTC');
+    fresh integer[];
 begin
     if current_query() ilike 'copy %' then  -- a dump is loaded, and brings its own hours
         return null;
     end if;
-    insert into store.delivery_hour as h
-        (device_id, hour, received, late, duplicate, rejected, dropped, missing, readings, suspect, failed)
-    select device_id, date_trunc('hour', now(), 'UTC'), sum(store.width(received)), sum(late), sum(duplicates),
-           sum(store.width(rejected)), sum(store.given_up(received, rejected, dropped)), store.missing(device_id),
-           sum(readings), sum(suspect), sum(failed)
-    from inserted
-    where not isempty(received) or not isempty(rejected) or not isempty(dropped) or duplicates > 0
-    group by device_id order by device_id
-    on conflict (device_id, hour) do update set
-        received = h.received + excluded.received, late = h.late + excluded.late,
-        duplicate = h.duplicate + excluded.duplicate, rejected = h.rejected + excluded.rejected,
-        dropped = h.dropped + excluded.dropped, missing = excluded.missing,
-        readings = h.readings + excluded.readings, suspect = h.suspect + excluded.suspect,
-        failed = h.failed + excluded.failed;
+    with written as (
+        insert into store.delivery_hour as h
+            (device_id, hour, received, late, duplicate, rejected, dropped, gap_change, readings, suspect, failed)
+        select device_id, this_hour, sum(store.width(received)), sum(late), sum(duplicates), sum(store.width(rejected)),
+               sum(store.given_up(received, rejected, dropped)), sum(store.gap(received + rejected + dropped)),
+               sum(readings), sum(suspect), sum(failed)
+        from inserted
+        where not isempty(received) or not isempty(rejected) or not isempty(dropped) or duplicates > 0
+        group by device_id order by device_id
+        on conflict (device_id, hour) do update set
+            received = h.received + excluded.received, late = h.late + excluded.late,
+            duplicate = h.duplicate + excluded.duplicate, rejected = h.rejected + excluded.rejected,
+            dropped = h.dropped + excluded.dropped, missing = h.missing + excluded.gap_change,
+            gap_change = h.gap_change + excluded.gap_change, readings = h.readings + excluded.readings,
+            suspect = h.suspect + excluded.suspect, failed = h.failed + excluded.failed
+        returning device_id, missing
+    )
+    select array_agg(device_id) into fresh from written where missing is null;
+    if fresh is not null then
+        update store.delivery_hour set missing = store.missing(device_id)
+        where hour = this_hour and device_id = any(fresh);
+    end if;
     return null;
 end $$;
 
--- Old rows count negative: joining them with the new ones would hang on a plan that was made for other numbers of rows.
-create function store.delivery_updated() returns trigger language plpgsql as $$
+-- Written for speed, as every batch waits for it: sets are computed once (`offset 0` keeps the planner from doing it
+-- again at each use), a boot without letters and losses takes a short way, and no plan that was made for a batch of one
+-- device can turn the join of hundreds into nested loops.
+create function store.delivery_updated() returns trigger language plpgsql set enable_nestloop = off as $$
 declare
     this_hour constant timestamptz := date_trunc('hour', now(), 'UTC');
+    fresh integer[];
 begin
-    insert into store.delivery_hour as h
-        (device_id, hour, received, late, duplicate, rejected, dropped, missing, readings, suspect, failed)
-    select device_id, this_hour, received, late, duplicate, rejected, dropped,
-           case when gap <> 0 or not exists (
-                     select from store.delivery_hour k where k.device_id = c.device_id and k.hour = this_hour)
-                then store.missing(device_id) end,
-           readings, suspect, failed
-    from (
-        select device_id, sum(received) as received, sum(late) as late, sum(duplicate) as duplicate,
-               sum(rejected) as rejected, sum(dropped) as dropped, sum(gap) as gap, sum(readings) as readings,
-               sum(suspect) as suspect, sum(failed) as failed
+    with written as (
+        insert into store.delivery_hour as h
+            (device_id, hour, received, late, duplicate, rejected, dropped, gap_change, readings, suspect, failed)
+        select device_id, this_hour, sum(received), sum(late), sum(duplicate), sum(rejected), sum(dropped),
+               sum(gap_change), sum(readings), sum(suspect), sum(failed)
         from (
-            select device_id, store.width(received) as received, late, duplicates as duplicate,
-                   store.width(rejected) as rejected, store.given_up(received, rejected, dropped) as dropped,
-                   store.gap(received + rejected + dropped) as gap, readings, suspect, failed
-            from updated
-            union all
-            select device_id, -store.width(received), -late, -duplicates, -store.width(rejected),
-                   -store.given_up(received, rejected, dropped), -store.gap(received + rejected + dropped),
-                   -readings, -suspect, -failed
-            from before
-        ) signed
+            select device_id, store.width(gain) - store.width(loss) as received, late, duplicate, readings, suspect,
+                   failed,
+                   case when plain then 0 else store.grown(n_rejected, o_rejected) end as rejected,
+                   case when plain then 0
+                        else store.grown(n_dropped - n_received - n_rejected, o_dropped - o_received - o_rejected)
+                   end as dropped,
+                   coalesce(upper(n_all) - 1, 0) - coalesce(upper(o_all) - 1, 0)
+                   - case when plain then store.width(gain) - store.width(loss) else store.grown(n_all, o_all) end
+                   as gap_change
+            from (
+                select device_id, n.received - o.received as gain, o.received - n.received as loss,
+                       n.received as n_received, n.rejected as n_rejected, n.dropped as n_dropped,
+                       o.received as o_received, o.rejected as o_rejected, o.dropped as o_dropped,
+                       n.received + n.rejected + n.dropped as n_all, o.received + o.rejected + o.dropped as o_all,
+                       isempty(n.rejected) and isempty(n.dropped) and isempty(o.rejected) and isempty(o.dropped) as plain,
+                       n.late - o.late as late, n.duplicates - o.duplicates as duplicate,
+                       n.readings - o.readings as readings, n.suspect - o.suspect as suspect,
+                       n.failed - o.failed as failed
+                from updated n join before o using (device_id, boot)
+                offset 0
+            ) pair
+        ) change
         group by device_id
-    ) c
-    where (received, late, duplicate, rejected, dropped, gap, readings) <> (0, 0, 0, 0, 0, 0, 0)
-    order by device_id
-    on conflict (device_id, hour) do update set
-        received = h.received + excluded.received, late = h.late + excluded.late,
-        duplicate = h.duplicate + excluded.duplicate, rejected = h.rejected + excluded.rejected,
-        dropped = h.dropped + excluded.dropped, missing = coalesce(excluded.missing, h.missing),
-        readings = h.readings + excluded.readings, suspect = h.suspect + excluded.suspect,
-        failed = h.failed + excluded.failed;
+        having (sum(received), sum(duplicate), sum(rejected), sum(dropped), sum(readings)) <> (0, 0, 0, 0, 0)
+        order by device_id
+        on conflict (device_id, hour) do update set
+            received = h.received + excluded.received, late = h.late + excluded.late,
+            duplicate = h.duplicate + excluded.duplicate, rejected = h.rejected + excluded.rejected,
+            dropped = h.dropped + excluded.dropped, missing = h.missing + excluded.gap_change,
+            gap_change = h.gap_change + excluded.gap_change, readings = h.readings + excluded.readings,
+            suspect = h.suspect + excluded.suspect, failed = h.failed + excluded.failed
+        returning device_id, missing
+    )
+    select array_agg(device_id) into fresh from written where missing is null;
+    if fresh is not null then
+        update store.delivery_hour set missing = store.missing(device_id)
+        where hour = this_hour and device_id = any(fresh);
+    end if;
     return null;
 end $$;
 
@@ -161,7 +194,8 @@ create index dead_letter_hour on store.dead_letter (date_bin('1 hour', first_see
 
 create view qytet.delivery_hour as
 select c.slug as city, s.slug as site, d.name as device, h.hour, h.received::bigint as received, h.late::bigint as late,
-       h.duplicate::bigint as duplicate, h.rejected::bigint as rejected, h.dropped, h.missing,
+       h.duplicate::bigint as duplicate, h.rejected::bigint as rejected, h.dropped,
+       coalesce(h.missing, 0) as missing,
        h.readings::bigint as readings, h.suspect::bigint as suspect, h.failed::bigint as failed
 from store.delivery_hour h
 join store.device d using (device_id)
