@@ -191,6 +191,8 @@ declare
     meant constant text := directive;
     year constant timestamptz := date_trunc('year', till - interval '1 microsecond', zone);
     begun constant timestamptz := least(year, since);
+    beyond constant timestamptz := date_trunc('day', date_trunc('day', till - interval '1 microsecond', zone)
+                                              + interval '36 hours', zone);  -- the end of the last day that begins
     streams integer[] := qytet.streams(cities, sites, devices, '{*}', array(
         select l.property from qytet.air_limit l where l.directive = meant));
     hourly integer[];  -- streams whose hours have to be read, for limits on eight hours
@@ -234,7 +236,7 @@ begin
             select s.series, o.bucket as at, o.mean
             from qytet.observation_hour o join stream s using (datastream_id)
             where o.datastream_id = any (hourly) and o.bucket >= greatest(begun, from_day) - interval '7 hours'
-              and o.bucket < till and o.quarters >= 3
+              and o.bucket < beyond and o.quarters >= 3
             union all
             select t.series, o.bucket, o.mean
             from suspect t cross join lateral (
@@ -252,7 +254,7 @@ begin
                     from hour h group by 1) e
                   where e.series in (select w.series from wanted w where w.averaging = '8h') group by 1, 2) g
             window eight as (partition by g.series order by g.last rows 7 preceding)) w
-        where w.n >= 6 and w.last < till
+        where w.n >= 6 and w.last < beyond
     ), mean as (  -- every mean that a limit is for, and when it began
         select d.series, 'day' as averaging, d.at, d.at as began, d.mean from day d where d.hours >= 18
         union all
@@ -284,7 +286,7 @@ begin
     order by w.city, w.device, w.property, w.averaging;
 end $$;
 comment on function qytet.air_exceedance(text[], text[], text[], timestamptz, timestamptz, text) is
-    'Each station, pollutant and limit of a directive: how many hours or days in [since, till), and in the civil year of '
-    'till up to till, were above it, and the highest mean and when it began. A day needs 18 hours, eight hours six; 8h is '
+    'Each station, pollutant and limit of a directive: how many hours or whole days that begin in [since, till), and in the '
+    'civil year of till before till, were above it, and the highest mean and when it began. A day needs 18 hours, eight hours six; 8h is '
     'the greatest of the day it ends on. year: the mean of the year so far, counted 1 while it is above.';
 grant select on qytet.air_band, qytet.air_limit to qytet_dashboards;
