@@ -31,8 +31,8 @@ insert into store.delivery (device_id, boot, received, first_seen, last_seen)
 select device_id, '00000001', '{[1,1501)}', now() - interval '25 hours', now() from store.device
 """
 _HOURS = """
-insert into store.delivery_hour (device_id, hour, received, readings)
-select device_id, date_trunc('hour', now()) - n * interval '1 hour', 60, 180
+insert into store.delivery_hour (device_id, hour, received, missing, readings)
+select device_id, date_trunc('hour', now()) - n * interval '1 hour', 60, 0, 180
 from store.device, generate_series(1, 25) n
 """
 _READINGS = """

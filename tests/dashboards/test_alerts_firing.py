@@ -79,7 +79,7 @@ def test_nothing_stored_is_one_alert(city: SmallCity) -> None:
     """If nothing is stored at all, neither devices nor cities nor rollups are to blame: one alert."""
     city.db.execute(_AN_HOUR_AGO)
     city.silence(1, *ALL, TANK, "durres-air-01")
-    city.db.execute("update store.rollup_state set until = now() - interval '3 hours'")
+    city.db.execute("update store.rollup_state set until = date_trunc('hour', now() - interval '3 hours')")
     fired = city.fired()
     assert list(fired) == ["ingest-stopped"]
     assert len(fired["ingest-stopped"]) == 1
@@ -117,11 +117,14 @@ def test_a_database_that_never_stored_is_not_an_outage(city: SmallCity) -> None:
     [
         ("update store.ingest_minute set lag_ms = batches * 45000", "ingest-lag"),
         ("update store.ingest_minute set disk_used = 0.86", "disk-full"),
-        ("update store.rollup_state set until = now() - interval '61 minutes'", "rollups-behind"),
+        (
+            "update store.rollup_state set until = date_trunc('hour', now() - interval '3 hours')",
+            "rollups-behind",
+        ),
     ],
 )
 def test_limits_of_the_platform(city: SmallCity, change: str, uid: str) -> None:
-    """A lag over 30 s, a disk over 85 %, rollups over an hour behind fire their rule, each alone."""
+    """A lag over 30 s, a disk over 85 %, rollups over two hours behind fire their rule, each alone."""
     city.db.execute(change.encode())
     assert list(city.fired("platform", "fleet")) == [uid]
 
@@ -132,7 +135,7 @@ def test_limits_of_the_platform(city: SmallCity, change: str, uid: str) -> None:
         "update store.ingest_minute set lag_ms = batches * 25000",
         "update store.ingest_minute set disk_used = 0.84",
         "update store.ingest_minute set disk_used = null, lag_ms = 0, batches = 0",
-        "update store.rollup_state set until = now() - interval '40 minutes'",
+        "update store.rollup_state set until = date_trunc('hour', now() - interval '10 minutes')",
     ],
 )
 def test_short_of_the_limits(city: SmallCity, change: str) -> None:

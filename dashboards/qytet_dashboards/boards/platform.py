@@ -108,7 +108,7 @@ def _now(panels: Panels) -> stat.Panel:
             title="rollup_lag",
             unit="s",
             decimals=0,
-            thresholds=steps(OK, (600, WARN), (3600, BAD)),
+            thresholds=steps(OK, (5400, WARN), (7200, BAD)),
             empty="–",
         ),
         Field(
