@@ -1,0 +1,161 @@
+"""The network behind the access point: names, and real loopback connections that pass only while the link is up.
+
+Each connection of the board goes through here, so the bench knows when an answer is on its way: then time must go as
+fast as on the wall, else the board's own time limits would run out before any real server could answer.
+"""
+
+import socket
+from collections.abc import Callable, Mapping
+
+from qytet_simulators.hardware.clock import VirtualClock
+from qytet_simulators.hardware.loop import Loop
+from qytet_simulators.hardware.protocol import Answer, Handler, Op, Question
+from qytet_simulators.hardware.sntp import TimeServer
+from qytet_simulators.hardware.wires import Door, Pace, Wire
+
+__all__ = ["Internet", "Pace"]
+
+_LOST_IP_US = 120_000_000
+"""After so long without a link the board's address is gone, and its connections with it (ESP-IDF's lost-IP timer)."""
+
+
+class Internet:
+    """`hosts` maps a name, or a name and a port, to a loopback address; names not in it do not exist.
+
+    `127.0.0.1` and `localhost` mean the machine itself. Port 123 is the bench's own time server, whatever the name,
+    unless `hosts` says otherwise. One place for all of it: `on_news()` is called when something has reached the board.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        clock: VirtualClock,
+        hosts: Mapping[str | tuple[str, int], tuple[str, int]],
+        server: TimeServer,
+        pace: Pace,
+        on_news: Callable[[], None],
+    ) -> None:
+        self._loop, self._clock = loop, clock
+        self.hosts = dict(hosts)
+        self.server, self.pace = server, pace
+        self._news = on_news
+        self._doors: dict[tuple[str, int], Door] = {}
+        self._wires: set[Wire] = set()
+        self._time_socket: socket.socket | None = None
+        self.link = False
+        self.connections = 0
+        self.bytes_up = self.bytes_down = 0
+        self.handlers: dict[Op, Handler] = {Op.RESOLVE: self._resolve}
+
+    @property
+    def busy_until(self) -> float:
+        """Until when (monotonic seconds) an answer may be due; 0 if none is."""
+        return max((wire.due for wire in self._wires), default=0.0) if self.link else 0.0
+
+    @property
+    def open(self) -> int:
+        """Connections that stand."""
+        return len(self._wires)
+
+    def set_link(self, up: bool) -> None:
+        """Packets pass, or no longer: connections stand still, and end if that lasts."""
+        if up == self.link:
+            return
+        self.link = up
+        for door in self._doors.values():
+            door.open() if up else door.shut()
+        for wire in list(self._wires):
+            wire.pass_on()
+        if not up:
+            self._clock.call_at(self._clock.now_us() + _LOST_IP_US, self._lose_if_down(set(self._wires)))
+
+    def power_off(self) -> None:
+        """The board is gone: so are its connections, as their servers will find out."""
+        self.set_link(False)
+        for wire in list(self._wires):
+            wire.end()
+
+    def cut(self) -> int:
+        """Reset every connection; returns how many."""
+        wires = list(self._wires)
+        for wire in wires:
+            wire.end(reset=True)
+        return len(wires)
+
+    def close(self) -> None:
+        """End everything."""
+        self.power_off()
+        for door in self._doors.values():
+            door.close()
+        self._doors.clear()
+        if self._time_socket is not None:
+            self._loop.forget(self._time_socket)
+            self._time_socket.close()
+            self._time_socket = None
+
+    def _lose_if_down(self, wires: set[Wire]) -> Callable[[], None]:
+        def lose() -> None:
+            if not self.link:
+                for wire in wires & self._wires:
+                    wire.end(reset=True)
+
+        return lose
+
+    # ---- names
+
+    def _resolve(self, question: Question) -> Answer:
+        name, port, udp = question.data.decode(errors="replace"), question.a, bool(question.b)
+        self._clock.advance(self._clock.now_us() + 20_000)
+        if not self.link:
+            return Answer(0)
+        target = self.hosts.get((name, port)) or self.hosts.get(name)
+        if port == 123 and target is None:
+            return Answer(self._time_port())
+        if target is None and name in ("127.0.0.1", "localhost"):
+            target = ("127.0.0.1", port)
+        if target is None:
+            return Answer(0)
+        return Answer(target[1] if udp else self._door(target).port)
+
+    def _door(self, target: tuple[str, int]) -> Door:
+        if target not in self._doors:
+            self._doors[target] = Door(self._loop, target, self._enter)
+            self._doors[target].open()
+        return self._doors[target]
+
+    def _enter(self, near: socket.socket, target: tuple[str, int]) -> None:
+        self.connections += 1
+        self._wires.add(Wire(self, self._loop, near, target))
+
+    def gone(self, wire: Wire) -> None:
+        """A connection has ended."""
+        self._wires.discard(wire)
+        self._news()
+
+    def carried(self, up: int, down: int) -> None:
+        """Count; what came down is news for the board."""
+        self.bytes_up += up
+        self.bytes_down += down
+        if down:
+            self._news()
+
+    # ---- time
+
+    def _time_port(self) -> int:
+        if self._time_socket is None:
+            self._time_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._time_socket.bind(("127.0.0.1", 0))
+            self._time_socket.setblocking(False)
+            self._loop.watch(self._time_socket, self._tell_time)
+        return int(self._time_socket.getsockname()[1])
+
+    def _tell_time(self, _: int) -> None:
+        assert self._time_socket is not None
+        try:
+            question, whose = self._time_socket.recvfrom(512)
+        except OSError:
+            return
+        answer = self.server.answer(question, self._clock.unix_ms()) if self.link else None
+        if answer is not None:
+            self._time_socket.sendto(answer, whose)
+            self._news()

