@@ -16,6 +16,7 @@ FIRES: Mapping[str, set[str]] = {
     "qytet-ingest-lag": set(),
     "qytet-dead-letters": set(),
     "qytet-disk-full": set(),
+    "qytet-rollups-behind": set(),
     "qytet-readings-missing": {"korce"},
     "qytet-device-silent": {truth.SILENT},
     "qytet-gateway-silent": {truth.GATEWAY},
@@ -29,7 +30,6 @@ FIRES: Mapping[str, set[str]] = {
 """For whom each rule fires over the three cities, by a text of its labels."""
 BY_THE_CLOCK: Mapping[str, str] = {
     "qytet-lamps-by-day": "by night no lamp burns by day",
-    "qytet-rollups-behind": "rollups are moved on at ten past each hour",
     "qytet-tank-level": "tanks fill and empty by the model's own course",
 }
 """Rules that may fire or not at this hour of the day, and why."""

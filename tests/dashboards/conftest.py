@@ -9,7 +9,11 @@ from qytet.db.migrate import connect
 from tests.servers.database import fresh_database
 
 pytest.register_assert_rewrite(
-    "tests.dashboards.queries", "tests.dashboards.faults", "tests.dashboards.sums", "tests.dashboards.alerts"
+    "tests.dashboards.parts",
+    "tests.dashboards.queries",
+    "tests.dashboards.faults",
+    "tests.dashboards.sums",
+    "tests.dashboards.alerts",
 )
 
 from tests.dashboards.asking import Asker, utc_now  # noqa: E402 - after their tests are told to be rewritten

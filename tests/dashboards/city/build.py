@@ -60,7 +60,9 @@ class _Writer:
     seen: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        (self.began,) = self.connection.execute("select clock_timestamp()").fetchone() or (None,)
+        row = self.connection.execute("select clock_timestamp()").fetchone()
+        assert row
+        self.began: datetime = row[0]
         self.registry = Registry.load(self.connection, (0, 1))
         boots = Boots()
         boots.load(self.connection, self.registry)
