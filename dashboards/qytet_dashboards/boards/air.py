@@ -52,9 +52,9 @@ from qytet.city_series(:cities, 'wind_speed', :since, :till, :resolution) s join
 order by 1, 2
 """
 _TRAFFIC = """
-select t."time", c.name as metric, sum(t.flow) as value
-from qytet.site_traffic(:cities, array['*']::text[], :since, :till, :resolution) t join qytet.city c using (city)
-group by 1, 2 order by 1, 2
+select s."time", c.name as metric, s.sum as value
+from qytet.city_series(:cities, 'vehicle_count', :since, :till, :resolution) s join qytet.city c using (city)
+order by 1, 2
 """
 _FLAGGED = """
 select h.device, 100 * sum(h.suspect + h.failed)::double precision / sum(h.readings)::double precision as share
@@ -96,7 +96,7 @@ def build(language: str, cities: Sequence[City]) -> Iterator[Board]:  # noqa: AR
             *((_pollutant(panels, name), 6, 6) for name in ("pm2_5", "pm10", "no2", "o3")),
             (_exceeded(panels), 10, 7),
             (panels.lines("wind", _WIND, "velocityms").decimals(1).min(0), 5, 7),
-            (panels.lines("traffic", _TRAFFIC, "suffix: 1/h").decimals(0).min(0), 5, 7),
+            (panels.lines("traffic", _TRAFFIC).decimals(0).min(0), 5, 7),
             (_flagged(panels), 4, 7),
         ],
         rows=[(words("more"), _more(panels))],

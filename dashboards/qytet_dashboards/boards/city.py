@@ -19,8 +19,10 @@ __all__ = ["build"]
 _INDEX = """
 select coalesce(max(index), 0)::integer as index from qytet.air_index_now(:cities, :sites, :devices)
 """
+# The last night is always in it, whatever range is shown.
 _LAMPS = """
-select count(distinct label) as lamps from qytet.lamp_fault(:cities, :sites, :devices, :channels, :since, :till)
+select count(distinct label) as lamps
+from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '24 hours', :till)
 where state = {state}
 """
 _DARK = _LAMPS.replace("{state}", "4")
@@ -58,7 +60,7 @@ where n.night_flow >= 0 order by n.device, n."time" desc limit 200
 """
 _FAULTS = """
 select site_name, label, state, hours, city, site, device, channel
-from qytet.lamp_fault(:cities, :sites, :devices, :channels, :since, :till)
+from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '24 hours', :till)
 order by ongoing desc, hours desc limit 200
 """
 _QUIET = """
@@ -70,8 +72,9 @@ select "time", sum(power) as power, sum(scheduled) as scheduled
 from qytet.light_power(:cities, :sites, :devices, :since, :till, :resolution) group by 1 order by 1
 """
 _FLOW = """
-select t."time", s.name as metric, sum(t.flow) as flow
-from qytet.site_traffic(:cities, :sites, :since, :till, :resolution) t join qytet.site s using (city, site)
+select p."time", s.name as metric, sum(p.sum) as vehicles
+from qytet.property_series(:cities, :sites, :devices, :channels, 'vehicle_count', :since, :till, :resolution) p
+join qytet.site s using (city, site) where p.n > 0
 group by 1, 2 order by 1, 2
 """
 _DELIVERY = """
@@ -160,7 +163,7 @@ def _works(panels: Panels) -> list[Placed]:
 def _more(panels: Panels) -> list[Placed]:
     return [
         (panels.lines("power", _POWER, "watt").min(0), 8, 8),
-        (panels.lines("flow", _FLOW, "suffix: 1/h").decimals(0).min(0), 8, 8),
+        (panels.lines("flow", _FLOW).decimals(0).min(0), 8, 8),
         (panels.bars("delivery", _DELIVERY), 8, 8),
     ]
 
@@ -197,9 +200,7 @@ def _traffic(panels: Panels) -> table.Panel:
         Field("service", states=SERVICE, width=80),
         Field("flow", "suffix: 1/h", 0, empty="–", width=90),
         Field("speed", "velocitykmh", 0, empty="–", width=90),
-        Field(
-            "age", "dtdhms", 0, thresholds=steps(OK, (1800, WARN), (3600, BAD)), colour="text", width=90
-        ),
+        Field("age", "dtdhms", 0, thresholds=steps(OK, (1800, WARN), (3600, BAD)), colour="text", width=90),
         Field("city", hidden=True),
         Field("site", hidden=True),
     )

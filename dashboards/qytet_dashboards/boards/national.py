@@ -38,7 +38,7 @@ _LAMPS = """
 select c.city, count(distinct f.label) filter (where f.state = 4) as dark,
 count(distinct f.label) filter (where f.state = 5) as burning
 from qytet.city c
-left join qytet.lamp_fault(:cities, :sites, :devices, :channels, :since, :till) f using (city)
+left join qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '24 hours', :till) f using (city)
 where qytet.chosen(c.city, :cities) group by c.city order by c.city
 """
 _WATER = """
@@ -75,9 +75,9 @@ from qytet.air_index(:cities, :sites, :devices, :since, :till) a join qytet.city
 group by 1, 2 order by 1, 2
 """
 _TRAFFIC = """
-select t."time", c.name as metric, sum(t.flow) as flow
-from qytet.site_traffic(:cities, :sites, :since, :till, :resolution) t join qytet.city c using (city)
-group by 1, 2 order by 1, 2
+select s."time", c.name as metric, s.sum as vehicles
+from qytet.city_series(:cities, 'vehicle_count', :since, :till, :resolution) s join qytet.city c using (city)
+order by 1, 2
 """
 _RECEIVED = """
 select h.hour as "time", c.name as metric, sum(h.received)::bigint as records
@@ -203,7 +203,7 @@ def _outages(panels: Panels) -> table.Panel:
 
 
 def _flow(panels: Panels) -> timeseries.Panel:
-    return panels.lines("traffic", _TRAFFIC, "suffix: 1/h").decimals(0).min(0)
+    return panels.lines("traffic", _TRAFFIC).decimals(0).min(0)
 
 
 def _nights(panels: Panels) -> list[Placed]:

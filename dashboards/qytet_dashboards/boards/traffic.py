@@ -23,21 +23,18 @@ city, site
 from qytet.lane_now(:cities, :sites, :devices, :channels)
 group by city, site, site_name, lat, lon order by city, site
 """
-_SERVICE = """
-select "time", label as metric, los::integer as value
-from qytet.lane(:cities, :sites, :devices, :channels, :since, :till, :resolution) order by 1, 2
-"""
-# Of the chosen lanes the twenty busiest now: more lines no eye tells apart.
+# Of the chosen lanes the twenty where it is densest now: more no eye tells apart, and all panels show the same ones.
 _LANE = """
 with chosen as materialized (
 select device, channel from qytet.lane_now(:cities, :sites, :devices, :channels)
-order by flow desc nulls last, label limit 20
+order by los desc, flow desc nulls last, label limit 20
 )
 select l."time", l.label as metric, l.{value} as value
 from qytet.lane(:cities, :sites, array(select device from chosen),
 array(select case channel when '' then '-' else channel end from chosen), :since, :till, :resolution) l
 join chosen using (device, channel) order by 1, 2
 """
+_SERVICE = _LANE.replace("{value}", "los::integer")
 _NOW = """
 select label, stuck::integer as stuck, los::integer as service, flow, speed, occupancy, age_s as age, site_name,
 city, device
@@ -45,19 +42,22 @@ from qytet.lane_now(:cities, :sites, :devices, :channels)
 order by stuck > 0 desc, los desc, flow desc nulls last, label limit 200
 """
 _BUSIEST = """
-select label, sum(count) as vehicles
-from qytet.lane(:cities, :sites, :devices, :channels, :since, :till, :resolution)
-group by label having sum(count) >= 0 order by 2 desc, 1 limit 10
+select label, sum(sum) as vehicles
+from qytet.property_series(:cities, :sites, :devices, :channels, 'vehicle_count', :since, :till, :resolution)
+group by label having sum(n) > 0 order by 2 desc, 1 limit 10
 """
 # Two weeks, whatever range is shown: a day of each kind at least, most of them twice.
 _USUAL = """
-select to_char(h.hour, 'FM00') as hour, avg(h.flow) filter (where h.day <= 5) as workday,
-avg(h.flow) filter (where h.day > 5) as weekend
+select to_char(h.hour, 'FM00') as hour, avg(h.vehicles) filter (where h.day <= 5) as workday,
+avg(h.vehicles) filter (where h.day > 5) as weekend
 from (
 select extract(hour from l."time" at time zone c.time_zone)::integer as hour,
-extract(isodow from l."time" at time zone c.time_zone)::integer as day, sum(l.flow) as flow
-from qytet.lane(:cities, :sites, :devices, :channels, :till - interval '14 days', :till, 'hour') l
-join qytet.city c using (city)
+extract(isodow from l."time" at time zone c.time_zone)::integer as day, sum(l.vehicles) as vehicles
+from (
+select "time", city, sum(sum) as vehicles
+from qytet.property_series(:cities, :sites, :devices, :channels, 'vehicle_count', :till - interval '14 days',
+date_trunc('hour', :till), 'hour') group by 1, 2
+) l join qytet.city c using (city)
 group by l."time", 1, 2
 ) h group by h.hour order by h.hour
 """
