@@ -126,7 +126,10 @@ class Backlog:
                     if len(found) >= most_rows:
                         break
             else:
-                offset = -1
+                if self._writer is not None and entry is self._index[-1]:
+                    end = True  # it still grows: go on from here next time
+                else:
+                    offset = -1
             lines.close()  # and with it the file: nobody else would, before the heap is full
             self._cursor = (entry[_NUMBER], offset, seq)
             if found:

@@ -1,0 +1,272 @@
+"""The node's line to the city: connects for ever, sends live records first and the backlog behind, obeys the marks.
+
+    network up -> time known -> connected -> birth, state -> live records and backfill, until something breaks
+
+What is sent stays in the backlog until the server's `stored` mark covers it. If marks stay away although all was sent,
+the backfill begins anew: a record that comes twice is counted by the server and changes nothing.
+"""
+
+import asyncio
+import json
+import random
+
+from qytet_contract import codes, notices, topics
+from qytet_node.mqtt import Client, Lost, Refused
+from qytet_node.records import hist, obs
+
+LIVE = 16
+"""Live records that wait in memory; what does not fit is sent from the flash."""
+HIST_ROWS, HIST_BYTES = 20, 3000
+RETRY_FIRST_S, RETRY_LAST_S = 1, 120
+RESEND_FIRST_MS, RESEND_LAST_MS = 120000, 3600000
+"""How long marks may stay away before everything is sent again; doubled while they do."""
+ANSWERS = LOGS = 8
+_INTRODUCTION = ("", None)
+"""Among the answers: say birth and state again."""
+
+
+class Uplink:
+    """`link` brings the network up and opens the stream (`wifi.Wifi`); `timekeeper()` is awaited until time is known.
+
+    `about` is the node's identity: city, device, user, password, fw, board, ds (rows of key and unit).
+    `on_command(id, payload)` must be quick; answers come through `answer`.
+    """
+
+    def __init__(self, about, link, clock, backlog, on_command, timekeeper, hist_every_ms=1000):
+        self._about, self._link, self._clock, self._backlog = about, link, clock, backlog
+        self._on_command, self._timekeeper = on_command, timekeeper
+        self._hist_every = hist_every_ms
+        self._live, self._answers, self._logs = [], [], []
+        self._wake = asyncio.Event()
+        self._marked_at = self._hist_at = 0
+        self._resend_after = RESEND_FIRST_MS
+        self._live_from = 1
+        self._told = 0
+        self.online = False
+        self.failures = 0
+        self.attempts = 0
+        self.why = ""
+        self.progress_at = 0
+        self.online_at = 0
+        self.overflowed = 0
+        self.confirmed = 0
+
+    # ---- what others hand over
+
+    def offer(self, seq, one):
+        """A record that is durable: it will be sent as soon as there is a connection."""
+        if not self.online:
+            return  # the backfill of the next connection sends it
+        if len(self._live) < LIVE:
+            self._live.append((seq, one))
+            self._wake.set()
+        else:
+            self.overflowed += 1
+            self._live_from = seq + 1  # the backfill goes that far; what it sends a second time does no harm
+
+    def answer(self, ident, state, why=""):
+        """An answer to a command, to be sent before anything else; the oldest goes when there are too many."""
+        _bounded(self._answers, ANSWERS)
+        self._answers.append((ident, {"v": 1, "s": state, "why": why[: notices.MAX_TEXT]}))
+        self._wake.set()
+
+    def introduce(self):
+        """Send birth and state again (the command `rebirth`)."""
+        if _INTRODUCTION not in self._answers:
+            self._answers.append(_INTRODUCTION)
+        self._wake.set()
+
+    def log(self, up, level, text):
+        """A line for the city's log; kept while there is no connection, the oldest goes when there are too many."""
+        _bounded(self._logs, LOGS)
+        line = {"v": 1, "boot": self._backlog.boot, "up": up, "lvl": level, "msg": text[: notices.MAX_TEXT]}
+        self._logs.append(line)
+        self._wake.set()
+
+    # ---- the loop
+
+    async def run(self):
+        """Connect and send for ever; every way in which a connection can end leads back to the beginning."""
+        wait = RETRY_FIRST_S
+        while True:
+            self._progress()
+            self.attempts += 1
+            began = self.online_at
+            try:
+                await self._once()
+            except (
+                Exception
+            ) as error:  # whatever it was, the next attempt may go better, and nobody else tries
+                self.why = str(error) or type(error).__name__
+                wait = self._patience(wait, error, self.online_at != began)
+            self.failures += 1
+            # Jitter, so that a street of nodes does not come back in one moment.
+            await asyncio.sleep_ms(int(wait * 1000 * (0.5 + random.getrandbits(10) / 1024)))
+            wait = min(wait * 2, RETRY_LAST_S)
+
+    def _patience(self, wait, error, was_online):
+        """Seconds until the next attempt: short after a connection that held, long after a refusal."""
+        if was_online and self._clock.up() - self.online_at > 60000:
+            return RETRY_FIRST_S
+        if isinstance(error, Refused):
+            return RETRY_LAST_S  # a wrong password does not become right by asking often
+        return wait
+
+    async def _once(self):
+        await self._link.up()
+        self._progress()
+        await self._timekeeper()
+        self._progress()
+        about = self._about
+        will = (self._topic(topics.STATE), json.dumps(notices.state(self._backlog.boot, "lost")), True)
+        client = Client(self._link.open, about["device"], about["user"], about["password"], will=will)
+        try:
+            await client.connect()
+            reading = asyncio.create_task(self._listen(client))
+            try:
+                await self._speak(client)
+            finally:
+                reading.cancel()
+                try:
+                    await reading
+                except asyncio.CancelledError:
+                    pass
+        finally:
+            self.online = False
+            self._live.clear()
+            await client.close()
+
+    async def _listen(self, client):
+        """Take what comes in until the connection ends, then wake the speaker, who would find out later."""
+        try:
+            await client.run(self._take)
+        except Exception as error:
+            self.why = str(error) or type(error).__name__
+        await client.close()
+        self._wake.set()
+
+    async def _speak(self, client):
+        await client.subscribe([self._topic(topics.STORED), self._topic(topics.CMD, "+")])
+        await self._introduce(client)
+        self._begin_anew()  # from here on without a pause until `online`: no record may fall in between
+        self.online = True
+        self.online_at = self._clock.up()
+        self.failures = 0
+        while True:
+            if not client.connected:
+                raise Lost(self.why or "the connection ended")
+            self._progress()
+            await self._speak_once(client)
+
+    async def _speak_once(self, client):
+        """Say one thing, the most urgent."""
+        if self._answers:
+            await self._answer(client)
+        elif self._live:
+            await client.publish(self._topic(topics.OBS), obs(self._backlog.boot, self._live[0][1]))
+            self._live.pop(0)
+        elif self._logs:
+            await client.publish(self._topic(topics.LOG), json.dumps(self._logs.pop(0)), qos=0)
+        elif self._told != self._backlog.dropped:
+            await self._tell_lost(client)
+        elif not await self._send_old(client):
+            await self._rest()
+
+    def _begin_anew(self):
+        """Send everything that is not confirmed from the flash, and what is made from now on live."""
+        self._backlog.rewind()
+        self._live_from = self._backlog.seq + 1
+        self._marked_at = self._clock.up()
+
+    async def _introduce(self, client):
+        about, boot = self._about, self._backlog.boot
+        birth = notices.birth(boot, self._backlog.lowest(boot), about["fw"], about["board"], about["ds"])
+        await client.publish(self._topic(topics.BIRTH), json.dumps(birth), retain=True)
+        state = json.dumps(notices.state(boot, "ready"))
+        await client.publish(self._topic(topics.STATE), state, retain=True)
+        await self._tell_lost(client)
+
+    async def _tell_lost(self, client):
+        """Tell what is no longer held, also of boots that nothing is left of; the others' batches tell it too."""
+        dropped = self._backlog.dropped
+        for boot in self._backlog.boots():
+            lowest = self._backlog.lowest(boot)
+            if lowest > 1:
+                await client.publish(self._topic(topics.HIST), hist(boot, lowest, []))
+        self._told = dropped
+
+    async def _answer(self, client):
+        first = self._answers[0]
+        if first is _INTRODUCTION:
+            await self._introduce(client)
+        else:
+            await client.publish(self._topic(topics.ACK, first[0]), json.dumps(first[1]))
+        if self._answers and self._answers[0] is first:  # it may have had to go meanwhile
+            self._answers.pop(0)
+
+    async def _send_old(self, client):
+        """One batch of the backlog, if it is time for one; tells whether there may be more."""
+        wait = self._hist_at + self._hist_every - self._clock.up()
+        if wait > 0:
+            await self._pause(wait)
+            return True
+        found = self._backlog.backfill(HIST_ROWS, HIST_BYTES, self._live_from)
+        if found is None:
+            return False
+        boot, rows = found
+        await client.publish(self._topic(topics.HIST), hist(boot, self._backlog.lowest(boot), rows))
+        self._hist_at = self._clock.up()
+        return True
+
+    async def _rest(self):
+        """Nothing to send: wait for something, look after marks that stay away."""
+        await self._pause(5000)
+        if not self._backlog.depth:
+            self._marked_at = self._clock.up()
+        elif self._clock.up() - self._marked_at > self._resend_after:
+            self._resend_after = min(self._resend_after * 2, RESEND_LAST_MS)
+            self._begin_anew()
+
+    async def _pause(self, ms):
+        try:
+            await asyncio.wait_for_ms(self._wake.wait(), ms)
+        except asyncio.TimeoutError:
+            return
+        self._wake.clear()
+
+    def _progress(self):
+        self.progress_at = self._clock.up()
+
+    # ---- what comes in
+
+    def _take(self, topic, payload):
+        """A message from the server; what makes no sense is left alone, as the next one may."""
+        parts = topics.parse(topic)
+        if parts is None:
+            return
+        if parts[2] == topics.CMD:
+            self._on_command(parts[4], payload)
+        elif parts[2] == topics.STORED:
+            self._mark(payload)
+
+    def _mark(self, payload):
+        try:
+            mark = json.loads(payload)
+            notices.check_stored(mark)
+        except (ValueError, codes.ContractError):
+            return
+        before = self._backlog.depth
+        self._backlog.stored(mark["boot"], mark["seq"])
+        if mark["boot"] == self._backlog.boot:
+            self.confirmed = max(self.confirmed, min(mark["seq"], self._backlog.seq))
+        if self._backlog.depth < before:
+            self._marked_at = self._clock.up()
+            self._resend_after = RESEND_FIRST_MS
+
+    def _topic(self, kind, ident=""):
+        return topics.topic(self._about["city"], self._about["device"], kind, ident=ident)
+
+
+def _bounded(queue, most):
+    while len(queue) >= most:
+        queue.pop(0)
