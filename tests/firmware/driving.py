@@ -1,0 +1,29 @@
+"""Runs a driver in the VM and gives back what each step said."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.firmware.device import run
+from tests.servers.micropython import MicroPython
+
+VM = Path(__file__).parent / "vm"
+_IMPORTS = """
+import asyncio
+from fakes import I2C, Uart, run
+from qytet_node.drivers.serial import SerialPort
+asyncio.sleep_ms = lambda ms, true=asyncio.sleep_ms: true(0)
+"""
+"""A driver's pauses take no time here: nothing but what it counts itself ends its waits."""
+
+
+def drive(vm: MicroPython, setup: str, *steps: str, path: tuple[Path, ...] = ()) -> list[Any]:
+    """Each step is an expression that gives a coroutine; a SensorError becomes ["error", code]."""
+    lines = ", ".join(f"lambda: {step}" for step in steps)
+    return run(vm, f"{_IMPORTS}{setup}\nrun({lines})", path=[VM, *path], heap="256wK")
+
+
+def rounded(found: Any, digits: int = 4) -> Any:
+    """Numbers of a reading, rounded."""
+    if not isinstance(found, dict):
+        return found
+    return {key: round(value, digits) if value is not None else None for key, value in found.items()}
