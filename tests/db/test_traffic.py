@@ -140,7 +140,7 @@ def test_the_running_bucket_is_as_long_as_it_has_been_running(db):
     def passed():
         return min(datetime.now(UTC) - start, timedelta(hours=1)) / timedelta(hours=1)
 
-    before = passed()
+    before = passed() - 1e-5  # a server's clock may show whole milliseconds
     (row,) = ask(db, LANE, ALL, ALL, [name], ALL, start, start + timedelta(hours=1), "hour")
     assert 30 / passed() <= row[7] <= 30 / before
 
@@ -155,7 +155,7 @@ def test_sums_agree_over_all_cities_sites_and_devices(db, tier, wanted):
         names.append(name)
         for n, lane in enumerate(streams):
             bins = list(some_bins(start, 24 * 60, seed=10 * seed + n, step=11))
-            pass_by(db, lane, bins)
+            store(db, lane[0], [(row[0], float(row[1]), 1) for row in bins])
             total += sum(row[1] for row in bins)
     refresh(db, tier)
 
