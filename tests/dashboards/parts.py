@@ -26,6 +26,7 @@ NEITHER: Mapping[str, str] = {
     "lighting/16": "the same controller",
     "lighting/17": "the same controller",
     "lighting/18": "the same controller",
+    "traffic/8": "means over days, with an hour that still runs",
     "water/2": "the lowest pressure of all",
 }
 """Panels whose numbers for all cities are neither rows of theirs nor sums, by board and number, with the reason."""

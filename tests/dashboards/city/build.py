@@ -35,7 +35,7 @@ def build(connection: psycopg.Connection[Any], sent: list[Message], scenario: Sc
     """Migrate the database and fill it with what the scenario's devices sent. Needs an autocommit connection."""
     migrate(connection)
     places.register(connection, places.parse(scenario.description()))
-    _Writer(connection).run(sent)
+    _Writer(connection, scenario.start_ms).run(sent)
     connection.execute(_FIGURES)
     for device, state in zip(HEALTHY, ("done", "failed", "sent"), strict=True):
         row = control.ask(connection, device, "reboot", {}, expires_in=timedelta(hours=30), asked_by="bench")
@@ -57,6 +57,7 @@ class _Writer:
     """Ingest without a broker, whose clock stands where the messages' arrival says."""
 
     connection: psycopg.Connection[Any]
+    start_ms: int
     seen: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -78,11 +79,11 @@ class _Writer:
     def run(self, sent: Iterable[Message]) -> None:
         """Store everything in order of arrival."""
         latest = Latest()
-        for hour, part in groupby(sent, key=lambda message: message.at_ms // HOUR_MS):
+        for hour_ms, part in groupby(sent, key=lambda message: self._block_ms(message.at_ms)):
             batch = self._batch(part)
             latest.add(write(self.connection, batch, self.registry))
             settle(batch)
-            self._age(hour * HOUR_MS)
+            self._age(batch, _instant(hour_ms))
         latest.flush(self.connection)
         rows = [(*key, *(_instant(at) for at in span)) for key, span in self.seen.items()]
         columns = zip(("device", "boot", "first", "last"), zip(*rows, strict=True), strict=True)
@@ -98,28 +99,40 @@ class _Writer:
                 self.seen[boot.device_id, boot.boot] = (first, at_ms)
         return batch
 
-    def _age(self, hour_ms: int) -> None:
+    def _block_ms(self, at_ms: int) -> int:
+        """The hour of arrival; of the days before most devices began, a quarter of a day is taken at once."""
+        hours = 1 if at_ms >= self.start_ms else 6
+        return at_ms // (hours * HOUR_MS) * hours * HOUR_MS
+
+    def _age(self, batch: Batch, hour: datetime) -> None:
         """Move what the server's clock noted just now into the hour of arrival."""
-        hour = _instant(hour_ms)
-        if hour + timedelta(hours=1) <= self.began:
-            for statement in _AGE:
-                self.connection.execute(
-                    statement, {"hour": hour, "at": hour + timedelta(minutes=30), "began": self.began}
-                )
+        if hour + timedelta(hours=1) > self.began:
+            return
+        noted = {
+            _HOURS: True,
+            _LETTERS: bool(batch.dead),
+            _LOGS: bool(batch.logs),
+            _UNDATED: bool(batch.undated),
+            _BIRTHS: bool(batch.births),
+            _STATES: bool(batch.states),
+        }
+        values = {"hour": hour, "at": hour + timedelta(minutes=30), "began": self.began}
+        for statement in (statement for statement, is_noted in noted.items() if is_noted):
+            self.connection.execute(statement, values)
 
 
 def _instant(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-_AGE = (
-    "update store.delivery_hour set hour = %(hour)s where hour >= date_trunc('hour', %(began)s, 'UTC')",
-    "update store.dead_letter set first_seen = %(at)s, last_seen = %(at)s where first_seen >= %(began)s",
-    "update store.device_log set received_at = %(at)s where received_at >= %(began)s",
-    "update store.undated set received_at = %(at)s where received_at >= %(began)s",
-    "update store.device_status set birth_at = %(at)s where birth_at >= %(began)s",
-    "update store.device_status set state_at = %(at)s where state_at >= %(began)s",
+_HOURS = "update store.delivery_hour set hour = %(hour)s where hour >= date_trunc('hour', %(began)s, 'UTC')"
+_LETTERS = (
+    "update store.dead_letter set first_seen = %(at)s, last_seen = %(at)s where first_seen >= %(began)s"
 )
+_LOGS = "update store.device_log set received_at = %(at)s where received_at >= %(began)s"
+_UNDATED = "update store.undated set received_at = %(at)s where received_at >= %(began)s"
+_BIRTHS = "update store.device_status set birth_at = %(at)s where birth_at >= %(began)s"
+_STATES = "update store.device_status set state_at = %(at)s where state_at >= %(began)s"
 _SEEN = """
 update store.delivery d set first_seen = n.first, last_seen = n.last
 from unnest(%(device)s::int[], %(boot)s::text[], %(first)s::timestamptz[], %(last)s::timestamptz[])
