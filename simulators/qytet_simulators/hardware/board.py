@@ -32,7 +32,7 @@ from qytet_simulators.hardware.protocol import CTRL_C, Answer, Handler, Interrup
 from qytet_simulators.hardware.repl import SoftReset
 from qytet_simulators.hardware.serial import Serial
 from qytet_simulators.hardware.sntp import TimeServer
-from qytet_simulators.hardware.vm_process import VmProcess
+from qytet_simulators.hardware.vm_process import VmProcess, heap_bytes
 from qytet_simulators.hardware.wifi import AccessPoint, Station
 from qytet_simulators.hardware.wires import Pace
 from qytet_simulators.hardware.wiring import Wiring
@@ -52,6 +52,8 @@ _BOOT_US = 300_000
 _THINKS_S = 0.25
 """A program that asks nothing for so long is computing for real: the world goes on meanwhile."""
 _MOST_INTERRUPTS = 64
+_FOREVER_US = 1 << 60
+"""Until when a program waits that waits for something to happen, and not for a time."""
 _HELLO = struct.Struct("<iiiiq6s")
 _Answer = TypeVar("_Answer")
 
@@ -128,6 +130,7 @@ class Board:
         self._heard_at = 0.0
 
     def __enter__(self) -> Self:
+        heap_bytes(self._heap_kb)  # is there a VM at all? Better said here than in the bench's thread
         self._loop.start()
         return self
 
@@ -300,17 +303,21 @@ class Board:
 
     def _ended(self, code: int) -> None:
         """The program left its prompt, or the VM died: what the port does after that."""
-        raw = self._soft.raw
-        self._stop_program()
         if code in (0, 1, -2):  # SystemExit, Ctrl-D; two Ctrl-C at once
-            self._happened("soft_reset")
-            self.console.say(b"MPY: soft reboot\r\n")
-            self._cause, self._main = SOFT, not raw
-            self._soft.begins_again(raw)
-            self._boot = self.clock.call_at(self.clock.now_us(), self._begin)
+            self._soft_reset()
         else:
             self._happened("crash", code=code)
             self._reset(HARD)
+
+    def _soft_reset(self) -> None:
+        """The program begins anew; from the raw prompt without its main.py, and back at that prompt."""
+        raw = self._soft.raw
+        self._stop_program()
+        self._happened("soft_reset")
+        self.console.say(b"MPY: soft reboot\r\n")
+        self._cause, self._main = SOFT, not raw
+        self._soft.begins_again(raw)
+        self._boot = self.clock.call_at(self.clock.now_us(), self._begin)
 
     def _close(self) -> None:
         self._stop_program()
@@ -324,7 +331,8 @@ class Board:
         self._heard_at = time.monotonic()
         self._waits = None
         self.clock.advance(question.now_us)
-        if question.op is Op.WAIT:
+        if question.op is Op.WAIT and vm is not None:
+            vm.hear_out()  # said before it waits, so it counts as heard before time goes on
             self._waits = question
             return
         answer = self._answered(question)
@@ -336,8 +344,11 @@ class Board:
         if question.op is Op.HELLO:
             return self._hello()
         if question.op is Op.RESET:
-            self._happened("reset")
-            self._reset(HARD)
+            if question.a:
+                self._soft_reset()
+            else:
+                self._happened("reset")
+                self._reset(HARD)
             return None
         if question.op is Op.DEEPSLEEP:
             self._sleep(struct.unpack("<q", question.data)[0])
@@ -386,7 +397,7 @@ class Board:
 
     def _limit(self, until_us: int | None) -> None:
         self._keeper.limit_us = until_us
-        self._keeper.rest()
+        self._keeper.pause()
 
     def _standing(self, until_us: int) -> bool:
         idle = self._waits is not None or self._vm is None
@@ -407,22 +418,25 @@ class Board:
             return self._computing()
         if self._boot is not None:
             return self._keeper.go(self.clock.next_us(), busy=False)
-        self._keeper.rest()
-        return None
+        return self._keeper.go(None, busy=False)  # nobody is there: time passes only if it is told to
 
     def _waiting(self, question: Question, idle: bool) -> float | None:
         (until,) = struct.unpack("<q", question.data)
         if self.clock.now_us() >= until or self._raised or self._news:
             self._news = False
-            self._say(question, Answer())
+            self._keeper.pause()
+            if self._waits is question:  # else the time that has gone by has ended the program
+                self._say(question, Answer())
             return 0.0
         if question.a and not idle:
             return 0.0  # what the program has just sent may still lie in its socket
-        following = self.clock.next_us()
+        goals = [
+            at for at in (self.clock.next_us(), until if until < _FOREVER_US else None) if at is not None
+        ]
         now, busy_until = time.monotonic(), self.internet.busy_until if question.a else 0.0
         holds = self._hold()
         busy = now < busy_until or holds
-        wait = self._keeper.go(until if following is None else min(until, following), busy)
+        wait = self._keeper.go(min(goals, default=None), busy)
         if holds:
             return min(0.01, 0.01 if wait is None else wait)
         if busy and wait is not None:
@@ -432,7 +446,7 @@ class Board:
     def _computing(self) -> float:
         """The program asks nothing: after a while the wall's time counts."""
         if time.monotonic() - self._heard_at < _THINKS_S:
-            self._keeper.rest()
+            self._keeper.pause()
         else:
             self._keeper.go(self.clock.now_us() + 1_000_000, busy=True)
         return 0.05

@@ -102,9 +102,10 @@ class FlashFile:
             self._luck = random.Random(seed)
 
     def restore(self) -> None:
-        """Power is back, and no further cut is planned."""
+        """Power is back; a cut that is still to come stays planned."""
         with self._lock:
-            self._off, self._cut_at = False, None
+            if self._off:
+                self._off, self._cut_at = False, None
 
     def _erase_block(self, start: int) -> None:
         torn = self._counts()

@@ -16,32 +16,41 @@ class TimeKeeper:
         self.speed = speed
         self.limit_us: int | None = None
         self._seen = time.monotonic()
+        self._rate = 0.0
+        self._held = False
         self.real_s = 0.0
         """Real seconds for which time was held to the wall's."""
 
     def go(self, to_us: int | None, busy: bool) -> float | None:
         """Go towards `to_us` (None: anywhere); returns the real seconds after which to go on, 0 if it is there.
 
-        None means that no time will bring it about: the limit is reached.
+        None means that no time will bring it about: the limit is reached, or there is nothing to go to.
         """
+        self._catch_up(to_us)
+        self._rate, self._held = (1.0 if busy else self.speed), busy
+        goal = self._allowed(to_us)
+        if goal is not None and math.isinf(self._rate):
+            self._clock.advance(goal)
+        now = self._clock.now_us()
+        if to_us is not None and to_us <= now:
+            self._clock.advance(now)
+            return 0.0
+        return None if goal is None or goal <= now else (goal - now) / self._rate / 1e6
+
+    def pause(self) -> None:
+        """The program works, or is let go on: that costs no time, unless time is bound to the wall's anyway."""
+        self._catch_up(None)
+        self._rate, self._held = (0.0 if math.isinf(self.speed) else self.speed), False
+
+    def _catch_up(self, to_us: int | None) -> None:
+        """Account for the real time since it was last looked, at the rate that held since."""
         now, before = time.monotonic(), self._seen
         self._seen = now
-        rate = 1.0 if busy else self.speed
-        self.real_s += now - before if busy else 0.0
-        goal = self._allowed(to_us)
-        if goal is None or goal <= self._clock.now_us():
-            self._clock.advance(self._clock.now_us())
-            return 0.0 if to_us is not None and to_us <= self._clock.now_us() else None
-        if math.isinf(rate):
-            self._clock.advance(goal)
-        else:
-            self._clock.advance(min(goal, self._clock.now_us() + int((now - before) * rate * 1e6)))
-        left = goal - self._clock.now_us()
-        return 0.0 if left <= 0 or math.isinf(rate) else left / rate / 1e6
-
-    def rest(self) -> None:
-        """Real time that has gone by until now does not count."""
-        self._seen = time.monotonic()
+        self.real_s += now - before if self._held else 0.0
+        if self._rate and not math.isinf(self._rate):
+            there = self._clock.now_us() + int((now - before) * self._rate * 1e6)
+            goal = self._allowed(to_us)
+            self._clock.advance(there if goal is None else max(min(goal, there), self._clock.now_us()))
 
     @property
     def at_limit(self) -> bool:

@@ -152,8 +152,11 @@ class VmProcess:
         self._close()
         self._on_end(code)
 
+    def hear_out(self) -> None:
+        """Take in what it has said so far."""
+        self._show(0)
+
     def _show(self, _: int) -> None:
-        """Everything that it has said so far."""
         with contextlib.suppress(OSError):
             while data := os.read(self._master, 65536):
                 self._on_output(self._cooked(data))

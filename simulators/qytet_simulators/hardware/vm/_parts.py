@@ -105,7 +105,7 @@ class RTC:
 
         if parts is None:
             now = time.gmtime()
-            return (*now[:3], now[6], *now[3:6], (_bench.now_us() + _bench.rtc_us) % 1000000)
+            return now[:3] + (now[6],) + now[3:6] + ((_bench.now_us() + _bench.rtc_us) % 1000000,)
         seconds = time.mktime(tuple(parts[:3]) + tuple(parts[4:7]) + (0, 0))
         _bench.rtc_us = seconds * 1000000 + parts[7] - _bench.now_us()
         ask(_bench.RTC, data=struct.pack("<q", _bench.rtc_us))

@@ -48,7 +48,7 @@ def _run(name):
     try:
         execfile(name)
     except SystemExit:
-        raise
+        _bench.ask(_bench.RESET, 1)  # a soft reset, as on the board
     except BaseException as error:  # what ends a script ends in the REPL
         sys.print_exception(error)
 
