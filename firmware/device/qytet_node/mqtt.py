@@ -72,7 +72,12 @@ class Client:
             self._reader, self._writer = await asyncio.wait_for(self._open(), self._timeout)
             await self._write(self._introduction(clean))
             kind, body = await asyncio.wait_for(self._first(), self._timeout)
-        except (OSError, EOFError, asyncio.TimeoutError) as error:
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            asyncio.TimeoutError,
+        ) as error:  # ValueError: a certificate's fault
             await self.close()
             raise Lost("no connection: " + _words(error)) from error
         if kind != CONNACK or len(body) != 2:
@@ -263,7 +268,7 @@ def _words(error):
         return "nobody answered in time"
     if isinstance(error, EOFError):
         return "the other side ended the connection"
-    return str(error) or type(error).__name__
+    return str(error).strip() or type(error).__name__
 
 
 def _publication(topic, payload, number, retain, flags):
