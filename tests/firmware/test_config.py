@@ -10,7 +10,7 @@ import pytest
 from tests.firmware.device import run
 from tests.servers.micropython import MicroPython
 
-SECRET = "not-for-any-log"  # noqa: S105 - what a message must not contain
+SECRET = "not-for-any-log"
 GOOD: dict[str, Any] = {
     "v": 1,
     "city": "tirana",

@@ -100,7 +100,7 @@ def test_stored_once_across_kills_and_power_cuts(
             cut.result()
             last = _live(micropython, broker, folder, first=600, count=100, every_ms=2, until="stored")[-1]
         stored = connection.execute(_STORED, {"device": NODE, "start": START}).fetchall()
-        received, dropped, missing = connection.execute(_LEDGER, {"device": NODE}).fetchone() or ()
+        received, dropped, missing = connection.execute(_LEDGER, {"device": NODE}).fetchone() or (0, 0, 0)
     assert last["depth"] == 0, last
     assert last["confirmed"] == 100
     assert last["dropped"] == offline["dropped"]
