@@ -400,8 +400,8 @@ class Board:
         self._keeper.pause()
 
     def _standing(self, until_us: int) -> bool:
-        idle = self._waits is not None or self._vm is None
-        return self.clock.now_us() >= until_us and idle
+        silent = time.monotonic() - self._heard_at > _THINKS_S
+        return self.clock.now_us() >= until_us and (self._waits is not None or self._vm is None or silent)
 
     def _step(self, idle: bool) -> float | None:
         """Let time go on as far as it may; returns how long to wait for something to happen."""
@@ -447,6 +447,8 @@ class Board:
         """The program asks nothing: after a while the wall's time counts."""
         if time.monotonic() - self._heard_at < _THINKS_S:
             self._keeper.pause()
+        elif self._keeper.limit_us is not None and self._vm is not None and self._vm.at_prompt:
+            self._keeper.go(self._keeper.limit_us, busy=False)
         else:
             self._keeper.go(self.clock.now_us() + 1_000_000, busy=True)
         return 0.05

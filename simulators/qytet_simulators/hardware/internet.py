@@ -7,7 +7,7 @@ fast as on the wall, else the board's own time limits would run out before any r
 import socket
 from collections.abc import Callable, Mapping
 
-from qytet_simulators.hardware.clock import VirtualClock
+from qytet_simulators.hardware.clock import Due, VirtualClock
 from qytet_simulators.hardware.loop import Loop
 from qytet_simulators.hardware.protocol import Answer, Handler, Op, Question
 from qytet_simulators.hardware.sntp import TimeServer
@@ -42,6 +42,7 @@ class Internet:
         self._doors: dict[tuple[str, int], Door] = {}
         self._wires: set[Wire] = set()
         self._time_socket: socket.socket | None = None
+        self._outage: Due | None = None
         self.link = False
         self.connections = 0
         self.bytes_up = self.bytes_down = 0
@@ -66,8 +67,11 @@ class Internet:
             door.open() if up else door.shut()
         for wire in list(self._wires):
             wire.pass_on()
+        if self._outage is not None:
+            self._outage.cancel()
+            self._outage = None
         if not up:
-            self._clock.call_at(self._clock.now_us() + _LOST_IP_US, self._lose_if_down(set(self._wires)))
+            self._outage = self._clock.call_at(self._clock.now_us() + _LOST_IP_US, self.cut)
 
     def power_off(self) -> None:
         """The board is gone: so are its connections, as their servers will find out."""
@@ -75,12 +79,10 @@ class Internet:
         for wire in list(self._wires):
             wire.end()
 
-    def cut(self) -> int:
-        """Reset every connection; returns how many."""
-        wires = list(self._wires)
-        for wire in wires:
+    def cut(self) -> None:
+        """Reset every connection."""
+        for wire in list(self._wires):
             wire.end(reset=True)
-        return len(wires)
 
     def close(self) -> None:
         """End everything."""
@@ -92,14 +94,6 @@ class Internet:
             self._loop.forget(self._time_socket)
             self._time_socket.close()
             self._time_socket = None
-
-    def _lose_if_down(self, wires: set[Wire]) -> Callable[[], None]:
-        def lose() -> None:
-            if not self.link:
-                for wire in wires & self._wires:
-                    wire.end(reset=True)
-
-        return lose
 
     # ---- names
 

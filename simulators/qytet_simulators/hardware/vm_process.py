@@ -106,6 +106,11 @@ class VmProcess:
         """Its process."""
         return self._process.pid
 
+    @property
+    def at_prompt(self) -> bool:
+        """Whether it reads keys."""
+        return not termios.tcgetattr(self._slave)[3] & termios.NOFLSH
+
     def answer(self, data: bytes) -> None:
         """Down the pipe; a VM that is gone hears nothing."""
         with contextlib.suppress(BrokenPipeError):
@@ -114,7 +119,7 @@ class VmProcess:
     def type(self, data: bytes) -> None:
         """Onto its terminal; Ctrl-C interrupts a program that runs, and is a key like others at the prompt."""
         for piece in _split(data):
-            if piece == b"\x03" and self._executing():
+            if piece == b"\x03" and not self.at_prompt:
                 self._process.send_signal(signal.SIGINT)
             else:
                 with contextlib.suppress(OSError):
@@ -173,9 +178,6 @@ class VmProcess:
         attributes = termios.tcgetattr(self._slave)
         attributes[3] |= termios.NOFLSH
         termios.tcsetattr(self._slave, termios.TCSANOW, attributes)
-
-    def _executing(self) -> bool:
-        return bool(termios.tcgetattr(self._slave)[3] & termios.NOFLSH)
 
 
 def _split(data: bytes) -> Iterable[bytes]:

@@ -1,0 +1,65 @@
+"""The console is a serial port that a technician's tools work on."""
+
+import subprocess
+import sysconfig
+from pathlib import Path
+
+from tests.hardware.conftest import MakeBoard
+
+MPREMOTE = Path(sysconfig.get_path("scripts")) / "mpremote"
+
+
+def mpremote(port: str, *words: str) -> str:
+    """What it says; fails if it fails."""
+    done = subprocess.run(
+        [str(MPREMOTE), "connect", port, *words], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_mpremote_works_on_the_port(make_board: MakeBoard, tmp_path: Path) -> None:
+    """Files go both ways, code runs, a soft reset leads back to the raw prompt without the main program."""
+    board = make_board("print('main ran')\n")
+    board.power_on()
+    board.console.wait_for(">>> ")
+    (tmp_path / "up.bin").write_bytes(bytes(range(256)) * 8)
+    port = board.console.path
+    mpremote(
+        port, "cp", str(tmp_path / "up.bin"), ":up.bin", "+", "cp", ":up.bin", str(tmp_path / "down.bin")
+    )
+    assert (tmp_path / "down.bin").read_bytes() == bytes(range(256)) * 8
+    mark = len(board.console.text)
+    said = mpremote(
+        port, "soft-reset", "exec", "import machine, os; print(machine.reset_cause(), os.listdir())"
+    )
+    assert said.split("\n")[0].strip() == "5 ['main.py', 'up.bin']"
+    assert "main ran" not in board.console.text[mark:]
+    mpremote(port, "reset")
+    board.console.wait_for("main ran", since=mark)
+
+
+def test_ctrl_c_ends_what_waits_and_what_computes(make_board: MakeBoard) -> None:
+    """Ctrl-C interrupts a program in a wait, and one in a loop, and leaves a prompt that works."""
+    board = make_board(None, stepped=True)
+    board.power_on()
+    board.run_for(1)
+    for line in (b"import time; print('go'); time.sleep(10000)\r", b"print('go')\nwhile True: pass\r\r"):
+        mark = len(board.console.text)
+        board.console.feed(line)
+        board.console.wait_for("\r\ngo", since=mark)
+        board.console.feed(b"\x03")
+        board.console.wait_for("KeyboardInterrupt", since=mark)
+        board.console.feed(b"print(6 * 7)\r")
+        board.console.wait_for("42\r\n", since=mark)
+
+
+def test_ctrl_d_starts_the_program_again(make_board: MakeBoard) -> None:
+    """A soft reset at the friendly prompt runs main.py, with the cause of a soft reset."""
+    board = make_board("import machine\nprint('cause', machine.reset_cause())\n")
+    board.power_on()
+    board.console.wait_for("cause 1\r\n")
+    board.console.wait_for(">>> ")
+    board.console.feed(b"\x04")
+    said = board.console.wait_for("cause 5\r\n")
+    assert "MPY: soft reboot\r\n" in said
