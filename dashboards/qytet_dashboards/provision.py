@@ -73,10 +73,21 @@ def differences(folder: Path, content: Mapping[str, str]) -> list[str]:
     return sorted(path for path in there.keys() | content.keys() if there.get(path) != content.get(path))
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes a text of several lines as such, so that a query reads as it was written."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """A literal block, or what YAML would choose."""
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
 def to_yaml(content: object) -> str:
     """YAML as we write it: keys in our order, one long line a text."""
     plain = json.loads(json.dumps(content, cls=JSONEncoder))
-    return _HEAD + yaml.safe_dump(plain, allow_unicode=True, sort_keys=False, width=1000)
+    return _HEAD + yaml.dump(plain, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1000)
 
 
 def _json(content: object) -> str:
