@@ -26,6 +26,8 @@ check: environment-dev ## Lint, check types, imports and generated files
 	.venv/bin/lint-imports
 	$(PYTHON_HERE) contract/generate.py --check
 	.venv/bin/qytet dashboards build --check
+	$(PYTHON_HERE) docs/alerts_page.py --check
+	$(PYTHON_HERE) docs/boards_page.py --check
 	@if [ -f docs/generate.py ]; then echo '$(PYTHON_HERE) docs/generate.py --check'; $(PYTHON_HERE) docs/generate.py --check; fi
 
 soak: environment-dev ## Run the long versions of the tests (hours)
@@ -46,6 +48,8 @@ bench-dashboards: environment-dev ## Measure every panel's query over 30 days of
 generate: environment-dev ## Make the generated files anew
 	$(PYTHON_HERE) contract/generate.py
 	.venv/bin/qytet dashboards build
+	$(PYTHON_HERE) docs/alerts_page.py
+	$(PYTHON_HERE) docs/boards_page.py
 	@if [ -f docs/generate.py ]; then echo '$(PYTHON_HERE) docs/generate.py'; $(PYTHON_HERE) docs/generate.py; fi
 
 lock: ## Choose the newest versions of all packages and lock them with hashes (needs uv)
