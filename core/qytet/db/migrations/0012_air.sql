@@ -121,17 +121,20 @@ declare
     first timestamptz := date_trunc('hour', since + interval '1 hour' - interval '1 microsecond', 'UTC');
     beyond timestamptz := least(till, date_trunc('hour', now(), 'UTC'));  -- the running hour is no hour yet
 begin
-    return query with rated as materialized (
-        select g."time", s.*, h.pm2_5, h.pm10, h.no2, h.o3, h.so2,
+    return query with station as materialized (
+        select * from qytet.air_station(streams)
+    ), rated as materialized (  -- narrow, and with the rating computed once
+        select g."time", s.station, h.pm2_5, h.pm10, h.no2, h.o3, h.so2,
                qytet.air_rating(h.pm2_5, h.pm10, h.no2, h.o3, h.so2, g."time" >= s.o3_since and g."time" < s.o3_till) as r
-        from qytet.air_station(streams) s
+        from station s
         join generate_series(first, beyond - interval '1 microsecond', interval '1 hour') g ("time")
             on g."time" >= s.since and g."time" < s.till
         left join qytet.air_hour(streams, first, beyond, 3) h on h.station = s.station and h."time" = g."time"
     )
-    select r."time", r.city, r.site, r.site_name, r.device, r.lat, r.lon, r.pm2_5, r.pm10, r.no2, r.o3, r.so2,
+    select r."time", s.city, s.site, s.site_name, s.device, s.lat, s.lon, r.pm2_5, r.pm10, r.no2, r.o3, r.so2,
            (r.r / 8)::smallint, coalesce((array['so2', 'o3', 'no2', 'pm10', 'pm2_5'])[r.r % 8], '')
-    from rated r order by r."time", r.station;
+    from rated r join station s on s.station = r.station
+    order by r."time", r.station;
 end $$;
 comment on function qytet.air_index(text[], text[], text[], timestamptz, timestamptz) is
     'Each full hour of each station in service: means (ug/m3, null under 75 % capture), the index 1 to 6 or 0 for not '

@@ -39,6 +39,9 @@ declare
     streams integer[] := qytet.streams(cities, sites, devices, channels,
                                        '{vehicle_count,vehicle_speed_mean,lane_occupancy}');
     fit text := qytet.resolution(wanted, since, till);
+    length constant interval := case fit when '15min' then '15 minutes' when 'hour' then '1 hour' end;  -- days differ
+    newest constant timestamptz := now() - length;
+    whole constant double precision := date_part('epoch', length);
 begin
     return query with bucket as materialized (
         select s.lane, b."time", sum(b.sum) filter (where s.what = 1) as count,
@@ -46,30 +49,27 @@ begin
         from qytet.buckets(streams, since, till, fit) b join qytet.lane_stream(streams) s using (datastream_id)
         group by 1, 2
     ), bin as (  -- how long a raw bin is, no reading says: the usual distance of two
-        select g.lane, percentile_cont(0.5) within group (order by extract(epoch from g.step)) as s
+        select g.lane, percentile_cont(0.5) within group (order by date_part('epoch', g.step)) as s
         from (select b.lane, b."time" - lag(b."time") over (partition by b.lane order by b."time") as step
               from bucket b where fit = 'raw' and b.count is not null) g
         group by 1
     ), timed as (
-        select b.*, case fit
-                   when 'raw' then n.s
-                   when '15min' then extract(epoch from least(b."time" + interval '15 minutes', now()) - b."time")
-                   when 'hour' then extract(epoch from least(b."time" + interval '1 hour', now()) - b."time")
-                   else extract(epoch from least(
-                       date_trunc('day', b."time" + interval '36 hours', 'Europe/Tirane'), now()) - b."time")
-               end::double precision as seconds
+        select b.*, case when fit = 'raw' then n.s when b."time" < newest then whole
+                         else date_part('epoch', least(date_trunc('day', b."time" + interval '36 hours', 'Europe/Tirane'),
+                                                       b."time" + length, now()) - b."time") end as seconds
         from bucket b left join bin n on n.lane = b.lane
     ), figure as materialized (
         select t.lane, t."time", t.count, t.count * 3600 / nullif(t.seconds, 0) as flow,
                case when t.count = 0 then null else t.speed end as speed, t.occupancy
         from timed t
+    ), lane as materialized (
+        select distinct on (s.lane) s.*, dense_rank() over (order by s.label) as place
+        from qytet.lane_stream(streams) s order by s.lane
     )
-    select f."time", l.city, l.site, l.device, l.channel, l.label, f.count, f.flow, f.speed, f.occupancy, d.density,
-           qytet.los(d.density)
-    from figure f
-    join (select distinct on (s.lane) s.*, dense_rank() over (order by s.label) as place
-          from qytet.lane_stream(streams) s order by s.lane) l on l.lane = f.lane
-    cross join lateral (select qytet.lane_density(f.count, f.flow, f.speed, f.occupancy) as density) d
+    select f."time", l.city, l.site, l.device, l.channel, l.label, f.count, f.flow, f.speed, f.occupancy, f.density,
+           qytet.los(f.density)
+    from (select f.*, qytet.lane_density(f.count, f.flow, f.speed, f.occupancy) as density from figure f offset 0) f
+    join lane l on l.lane = f.lane
     order by f."time", l.place;
 end $$;
 comment on function qytet.lane(text[], text[], text[], text[], timestamptz, timestamptz, text) is
