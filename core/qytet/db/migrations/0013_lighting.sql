@@ -388,8 +388,8 @@ declare
     every bigint;
 begin
     select count(*) into every from qytet.lamp(cities, sites, devices, '{*}');
-    if wanted = 'auto' and fit = '15min' and every * hours * 4 > 60000 then fit := 'hour'; end if;
-    if wanted = 'auto' and fit = 'hour' and every * hours > 60000 then fit := 'day'; end if;
+    if wanted = 'auto' and fit = '15min' and every * hours * 4 > 20000 then fit := 'hour'; end if;
+    if wanted = 'auto' and fit = 'hour' and every * hours > 20000 then fit := 'day'; end if;
     if fit = 'day' then origin := date_trunc('day', since, 'Europe/Tirane'); end if;
     return query
     with day as materialized (
@@ -433,7 +433,7 @@ end $$;
 comment on function qytet.light_power(text[], text[], text[], timestamptz, timestamptz, text) is
     'A city''s bucket of 15 min or more (a civil day is one of Europe/Tirane): mean power of its metered lamps and what they '
     'should draw at the commanded level (W), how many are lit, how many dark. Lamps whose rated power is not known yet are not '
-    'scheduled. auto is coarser than elsewhere for many lamps: up to 60,000 buckets of lamps.';
+    'scheduled. auto is coarser than elsewhere for many lamps: up to 20,000 buckets of lamps.';
 
 -- Civil days of Europe/Tirane are rolled up; those of another zone are put together from hours.
 create function qytet.counter_day(streams integer[], since timestamptz, till timestamptz)
