@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
+from qytet.db.migrate import connect, migrate
 from tests.db.network import ALL, ask, network
 from tests.db.support import refresh, store
 from tests.db.test_aggregates import day, hour, quarter
@@ -298,3 +299,30 @@ def test_no_data_is_no_exceedance_and_no_highest(db):
     ]
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="2008/50/EU"):
         ask(db, EXCEEDANCE, ALL, ALL, [name], START, START + HOUR, "2008/50/EU")
+
+
+def test_what_was_rolled_up_before_tells_its_capture_too(empty_url, tier):
+    """A database from before capture was counted has the same quarters, hours and sums as Python, rolled up or not."""
+    rows = some_air(datetime(2026, 3, 27, 23, tzinfo=UTC), 4, 7, 20)
+    with connect(empty_url) as db:
+        migrate(db, upto=10)
+        db.execute(
+            "insert into store.property values ('no2', 'air', 'ug/m3', 0, 1, 0, 1, 'mean', '', true, '', '', '')"
+        )
+        stream = network(db, [("tirana", "sheshi", "old", ["no2"])])["old/no2"]
+        store(db, stream, rows[::2])
+        refresh(db, tier)
+    with connect(empty_url) as db:
+        migrate(db)
+        store(db, stream, rows[1::2])
+        refresh(db, tier)
+        query = "select bucket, mean from qytet.observation_hour where quarters >= 3"
+        assert dict(ask(db, query)) == pytest.approx(captured(rows))
+        days = defaultdict(list)
+        for start, mean in captured(rows).items():
+            days[day(start)].append(mean)
+        found = ask(db, "select bucket, hours, hour_sum, hour_max from qytet.observation_day where hours > 0")
+        assert {row[0]: row[1:] for row in found} == {
+            start: (len(some), pytest.approx(sum(some)), pytest.approx(max(some)))
+            for start, some in days.items()
+        }
