@@ -206,6 +206,13 @@ async def free():
     assert found[7]["water_volume_total"] == 0.14
 
 
+def test_a_large_total_is_told_in_whole_units(micropython: MicroPython, tmp_path: Path) -> None:
+    """Where a float of 32 bits would no longer tell one unit from the next, the total is a whole number."""
+    setup = "store, one = meter(every=1, start=100 * 12345678 + 99)"
+    found = _metered(micropython, tmp_path, setup, "one.start()", "one.read()", "pulses(1)", "one.read()")
+    assert [found[1]["water_volume_total"], found[3]["water_volume_total"]] == [12345678, 12345679]
+
+
 def test_rain_and_wind(micropython: MicroPython) -> None:
     """Tips are mm since the last reading; turns become m/s by the anemometer's own equation, 0 when it stands."""
     setup = f"""{BEGIN}

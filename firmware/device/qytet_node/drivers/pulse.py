@@ -4,6 +4,8 @@ import time
 
 from qytet_node.drivers.keys import keyed
 
+_EXACT = 1 << 22
+
 
 class Pulse:
     """`edges` counts; `pulses_per_unit` of them make a m3, a mm, a kWh. Any of these is reported:
@@ -69,11 +71,11 @@ class Pulse:
         return pulses, elapsed
 
     def _units(self, pulses):
-        """Whole units apart from the rest: a float of 32 bits has seven digits for both."""
+        """Whole numbers where floats of 32 bits (seven digits) would round a total up and then fall back."""
         if not isinstance(self._per_unit, int):
             return pulses / self._per_unit
         whole, rest = divmod(pulses, self._per_unit)
-        return whole + rest / self._per_unit if rest else whole
+        return whole + rest / self._per_unit if rest and whole < _EXACT else whole
 
     def _speed(self, pulses, elapsed_ms):
         if elapsed_ms <= 0:
