@@ -28,9 +28,13 @@ _STATIONS = """
 select site_name, index, worst, pm2_5, pm10, no2, o3, so2, provisional, device, city, lat, lon
 from qytet.air_index_now(:cities, :sites, :devices) order by city, site_name, device
 """
+# Of the chosen stations the fifteen that are worst now: more no eye tells apart.
 _INDEX = """
+with chosen as materialized (
+select device from qytet.air_index_now(:cities, :sites, :devices) order by index desc, device limit 15
+)
 select "time", site_name || ' · ' || device as metric, index::integer as index
-from qytet.air_index(:cities, :sites, :devices, :since, :till) order by 1, 2
+from qytet.air_index(:cities, :sites, array(select device from chosen), :since, :till) order by 1, 2
 """
 # Above the third band an hour is poor.
 _POOR = """
@@ -45,7 +49,8 @@ when this_year > allowed then 2 when this_year > 0 then 1 else 0 end as verdict,
 from qytet.air_exceedance(:cities, :sites, :devices, :since, :till, ${directive:sqlstring})
 order by verdict desc, highest / nullif(limit_value, 0) desc nulls last, device limit 200
 """
-# A city's wind and traffic, whatever station is chosen: they stand elsewhere in it.
+# A city's wind and traffic, whatever station is chosen: they stand elsewhere in it. In a panel of a quarter of the
+# width fits what fits a range four times as long.
 _WIND = """
 select s."time", c.name as metric, s.mean as value
 from qytet.city_series(:cities, 'wind_speed', :since, :till, :resolution) s join qytet.city c using (city)
@@ -53,7 +58,8 @@ order by 1, 2
 """
 _TRAFFIC = """
 select s."time", c.name as metric, s.sum as value
-from qytet.city_series(:cities, 'vehicle_count', :since, :till, :resolution) s join qytet.city c using (city)
+from qytet.city_series(:cities, 'vehicle_count', :since, :till,
+qytet.resolution(:resolution, :till - 4 * (:till - :since), :till)) s join qytet.city c using (city)
 order by 1, 2
 """
 _FLAGGED = """
@@ -92,7 +98,7 @@ def build(language: str, cities: Sequence[City]) -> Iterator[Board]:  # noqa: AR
         ],
         panels=[
             (_map(panels), 8, 7),
-            (panels.states("index", _INDEX, AIR_INDEX).per_page(20), 16, 7),
+            (panels.states("index", _INDEX, AIR_INDEX), 16, 7),
             *((_pollutant(panels, name), 6, 6) for name in ("pm2_5", "pm10", "no2", "o3")),
             (_exceeded(panels), 10, 7),
             (panels.lines("wind", _WIND, "velocityms").decimals(1).min(0), 5, 7),
@@ -197,7 +203,7 @@ def _flagged(panels: Panels) -> bargauge.Panel:
 
 def _more(panels: Panels) -> list[Placed]:
     names = ("co", "air_temperature", "relative_humidity")
-    return [*((panels.of(name), 5, 8) for name in names), (_latest(panels), 9, 8)]
+    return [*((panels.of(name, sql=HIGHEST), 5, 8) for name in names), (_latest(panels), 9, 8)]
 
 
 def _latest(panels: Panels) -> table.Panel:

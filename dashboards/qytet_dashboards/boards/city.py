@@ -43,9 +43,10 @@ _STATIONS = """
 select site_name, index, worst, device, lat, lon, city from qytet.air_index_now(:cities, :sites, :devices)
 order by site_name, device
 """
+# Two days, whatever range is shown: an index of older hours is for the board of the air.
 _AIR = """
 select "time", site_name as metric, max(index)::integer as index
-from qytet.air_index(:cities, :sites, :devices, :since, :till) group by 1, 2 order by 1, 2
+from qytet.air_index(:cities, :sites, :devices, :till - interval '48 hours', :till) group by 1, 2 order by 1, 2
 """
 _TRAFFIC = """
 select site_name, max(los)::integer as service, sum(flow) as flow,
@@ -71,10 +72,16 @@ _POWER = """
 select "time", sum(power) as power, sum(scheduled) as scheduled
 from qytet.light_power(:cities, :sites, :devices, :since, :till, :resolution) group by 1 order by 1
 """
+# In a panel of a third of the width fits what fits a range three times as long.
 _FLOW = """
-select p."time", s.name as metric, sum(p.sum) as vehicles
-from qytet.property_series(:cities, :sites, :devices, :channels, 'vehicle_count', :since, :till, :resolution) p
-join qytet.site s using (city, site) where p.n > 0
+select v."time", s.name as metric, sum(v.vehicles) as vehicles
+from (
+select "time", datastream_id, sum as vehicles
+from qytet.series(qytet.streams(:cities, :sites, :devices, :channels, array['vehicle_count']), :since, :till,
+qytet.resolution(:resolution, :till - 3 * (:till - :since), :till)) where n > 0
+) v
+join qytet.datastream d using (datastream_id)
+join qytet.site s using (city, site)
 group by 1, 2 order by 1, 2
 """
 _DELIVERY = """
@@ -146,7 +153,7 @@ def _state(panels: Panels) -> list[Placed]:
     )
     return [
         (stations, 8, 8),
-        (panels.states("air", _AIR, AIR_INDEX), 8, 8),
+        (panels.states("air", _AIR, AIR_INDEX).time_from("48h"), 8, 8),
         (_traffic(panels), 8, 8),
     ]
 

@@ -69,14 +69,17 @@ select c.name as place, o.cause, o.subject, o.devices, o.since, o.lasting_s as l
 from qytet.outage o join qytet.city c using (city)
 where qytet.chosen(o.city, :cities) order by o.lasting_s desc nulls last limit 200
 """
+# Two days, whatever range is shown: an index of older hours is for the board of the air.
 _AIR = """
 select a."time", c.name as metric, max(a.index)::integer as index
-from qytet.air_index(:cities, :sites, :devices, :since, :till) a join qytet.city c using (city)
+from qytet.air_index(:cities, :sites, :devices, :till - interval '48 hours', :till) a join qytet.city c using (city)
 group by 1, 2 order by 1, 2
 """
+# In a panel of a third of the width fits what fits a range three times as long.
 _TRAFFIC = """
 select s."time", c.name as metric, s.sum as vehicles
-from qytet.city_series(:cities, 'vehicle_count', :since, :till, :resolution) s join qytet.city c using (city)
+from qytet.city_series(:cities, 'vehicle_count', :since, :till,
+qytet.resolution(:resolution, :till - 3 * (:till - :since), :till)) s join qytet.city c using (city)
 order by 1, 2
 """
 _RECEIVED = """
@@ -119,7 +122,7 @@ def build(language: str, cities: Sequence[City]) -> Iterator[Board]:  # noqa: AR
             (_table(panels), 16, 8),
             (alarms(words, "alarms"), 8, 6),
             (_outages(panels), 16, 6),
-            (panels.states("air", _AIR, AIR_INDEX), 8, 6),
+            (panels.states("air", _AIR, AIR_INDEX).time_from("48h"), 8, 6),
             (_flow(panels), 8, 6),
             (panels.bars("received", _RECEIVED), 8, 6),
         ],

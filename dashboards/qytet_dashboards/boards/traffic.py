@@ -10,6 +10,7 @@ from qytet_dashboards.vocabulary import Board, Panels, Words
 from qytet_dashboards.vocabulary.board import Placed
 from qytet_dashboards.vocabulary.colours import BAD, OK, WARN, steps
 from qytet_dashboards.vocabulary.fields import Field, link_to, with_fields
+from qytet_dashboards.vocabulary.queries import HIGHEST, LOWEST
 from qytet_dashboards.vocabulary.states import SERVICE, STUCK
 from qytet_dashboards.vocabulary.variables import channel, city, device, resolution, site
 
@@ -23,11 +24,11 @@ city, site
 from qytet.lane_now(:cities, :sites, :devices, :channels)
 group by city, site, site_name, lat, lon order by city, site
 """
-# Of the chosen lanes the twenty where it is densest now: more no eye tells apart, and all panels show the same ones.
+# Of the chosen lanes the twelve where it is densest now: more no eye tells apart.
 _LANE = """
 with chosen as materialized (
 select device, channel from qytet.lane_now(:cities, :sites, :devices, :channels)
-order by los desc, flow desc nulls last, label limit 20
+order by los desc, flow desc nulls last, label limit 12
 )
 select l."time", l.label as metric, l.{value} as value
 from qytet.lane(:cities, :sites, array(select device from chosen),
@@ -35,30 +36,33 @@ array(select case channel when '' then '-' else channel end from chosen), :since
 join chosen using (device, channel) order by 1, 2
 """
 _SERVICE = _LANE.replace("{value}", "los::integer")
+_COUNT = HIGHEST.replace("{property}", "vehicle_count").replace("{value}", "sum")
 _NOW = """
 select label, stuck::integer as stuck, los::integer as service, flow, speed, occupancy, age_s as age, site_name,
 city, device
 from qytet.lane_now(:cities, :sites, :devices, :channels)
 order by stuck > 0 desc, los desc, flow desc nulls last, label limit 200
 """
+# A total has no use for fine steps: those of a range four times as long do.
 _BUSIEST = """
-select label, sum(sum) as vehicles
-from qytet.property_series(:cities, :sites, :devices, :channels, 'vehicle_count', :since, :till, :resolution)
-group by label having sum(n) > 0 order by 2 desc, 1 limit 10
+select d.device || case d.channel when '' then '' else ' · ' || d.channel end as label, s.vehicles
+from (
+select datastream_id, sum(sum) as vehicles
+from qytet.series(qytet.streams(:cities, :sites, :devices, :channels, array['vehicle_count']), :since, :till,
+qytet.resolution(:resolution, :till - 4 * (:till - :since), :till))
+group by datastream_id having sum(n) > 0
+) s join qytet.datastream d using (datastream_id) order by 2 desc, 1 limit 10
 """
 # Two weeks, whatever range is shown: a day of each kind at least, most of them twice.
 _USUAL = """
 select to_char(h.hour, 'FM00') as hour, avg(h.vehicles) filter (where h.day <= 5) as workday,
 avg(h.vehicles) filter (where h.day > 5) as weekend
 from (
-select extract(hour from l."time" at time zone c.time_zone)::integer as hour,
-extract(isodow from l."time" at time zone c.time_zone)::integer as day, sum(l.vehicles) as vehicles
-from (
-select "time", city, sum(sum) as vehicles
-from qytet.property_series(:cities, :sites, :devices, :channels, 'vehicle_count', :till - interval '14 days',
-date_trunc('hour', :till), 'hour') group by 1, 2
-) l join qytet.city c using (city)
-group by l."time", 1, 2
+select extract(hour from s."time" at time zone 'Europe/Tirane')::integer as hour,
+extract(isodow from s."time" at time zone 'Europe/Tirane')::integer as day, sum(s.sum) as vehicles
+from qytet.series(qytet.streams(:cities, :sites, :devices, :channels, array['vehicle_count']),
+:till - interval '14 days', date_trunc('hour', :till), 'hour') s
+group by s."time"
 ) h group by h.hour order by h.hour
 """
 
@@ -79,10 +83,10 @@ def build(language: str, cities: Sequence[City]) -> Iterator[Board]:  # noqa: AR
         ],
         panels=[
             (_map(panels), 7, 8),
-            (panels.states("service", _SERVICE, SERVICE).row_height(0.9).per_page(20), 17, 8),
-            (panels.bars("count", _LANE.replace("{value}", "count")).decimals(0), 8, 6),
-            (_line(panels, "vehicle_speed_mean", "speed"), 8, 6),
-            (_line(panels, "lane_occupancy", "occupancy"), 8, 6),
+            (panels.states("service", _SERVICE, SERVICE).row_height(0.9), 17, 8),
+            (panels.bars("count", _COUNT).decimals(0), 8, 6),
+            (_line(panels, "vehicle_speed_mean", "speed", LOWEST), 8, 6),
+            (_line(panels, "lane_occupancy", "occupancy", HIGHEST), 8, 6),
             (_now(panels), 12, 6),
             (panels.ranking("busiest", _BUSIEST).decimals(0), 6, 6),
             (_usual(panels), 6, 6),
@@ -104,10 +108,10 @@ def _map(panels: Panels) -> geomap.Panel:
     )
 
 
-def _line(panels: Panels, name: str, value: str) -> timeseries.Panel:
+def _line(panels: Panels, name: str, about: str, sql: str, value: str = "mean") -> timeseries.Panel:
     """A property by lane, with what it means for the road beside what the catalogue says of it."""
-    panel = panels.of(name, value, _LANE)
-    return panel.description(f"{panels.words.about(value)}\n\n{panel.build().description}")
+    panel = panels.of(name, value, sql)
+    return panel.description(f"{panels.words.about(about)}\n\n{panel.build().description}")
 
 
 def _now(panels: Panels) -> table.Panel:
@@ -152,6 +156,6 @@ def _usual(panels: Panels) -> barchart.Panel:
 
 def _more(panels: Panels) -> list[Placed]:
     return [
-        (_line(panels, "vehicle_flow_rate", "flow"), 12, 8),
-        (_line(panels, "vehicle_density", "density"), 12, 8),
+        (_line(panels, "vehicle_flow_rate", "flow", _LANE, "flow"), 12, 8),
+        (_line(panels, "vehicle_density", "density", _LANE, "density"), 12, 8),
     ]
