@@ -1,0 +1,184 @@
+"""Measures: every sensor in a task of its own with a time limit and patience, so that a broken one stops no other.
+
+    start -> warm up -> read, read, read …        after several failures: stop, wait, start anew
+    with `duty`: start -> warm up -> read -> stop, and rest until the next one
+
+Samples are gathered (`aggregate.py`) and every report interval makes one record of them.
+"""
+
+import asyncio
+
+from qytet_node.aggregate import Window
+from qytet_node.drivers.errors import ABSENT, BUSY, SensorError
+
+START_MS = READ_MS = 10000
+"""Longest exchange, unless the driver has a READ_MS of its own: a window of vibration lasts longer."""
+FAILURES = 5
+"""In a row, until a sensor is started anew."""
+RETRY_FIRST_S, RETRY_LAST_S = 5, 300
+MOST_VALUES = 64
+"""Of one record (contract)."""
+
+
+class Sensor:
+    """One driver and what is done with it; `spec` is a row of the profile.
+
+    `warm`: the board was not without power, so that a sensor which is always `powered` need not warm up.
+    """
+
+    def __init__(self, spec, driver, clock, warm=False):
+        self.name = spec["name"]
+        self.errors = 0
+        self.last_error = ""
+        self.absent = False
+        self.readings = 0
+        self.latest = {}
+        self.window = Window(spec["keys"])
+        self._driver, self._clock = driver, clock
+        self._every = max(int(spec["every_s"] * 1000), driver.MIN_INTERVAL_MS)
+        self._read_ms = getattr(driver, "READ_MS", READ_MS)
+        self._powered = spec.get("powered", False)
+        self._warm_up = 0 if self._powered and warm else driver.WARM_UP_MS
+        self._duty = spec.get("duty", False)
+        self._channel = spec.get("channel")
+        self._at_once = spec.get("at_once", ())
+
+    async def run(self, told=None):
+        """Measure for ever; `told(values)` hears at once of values that changed, if the profile asks for that."""
+        wait = RETRY_FIRST_S
+        while True:
+            if await self._tried(self._driver.start, START_MS) is not None:
+                self.absent = False
+                if await self._while_well(told):
+                    wait = RETRY_FIRST_S
+                await self.stop()
+            await asyncio.sleep_ms(int(wait * 1000))
+            wait = min(wait * 2, RETRY_LAST_S)
+
+    async def _while_well(self, told):
+        """Read until it fails several times in a row; tells whether anything was read."""
+        await asyncio.sleep_ms(self._warm_up)
+        if self._powered:
+            self._warm_up = 0
+        failures, well = 0, False
+        while failures < FAILURES:
+            began = self._clock.up()
+            values = await self._tried(self._driver.read, self._read_ms)
+            if values is None:
+                failures += 1
+            else:
+                failures, well = 0, True
+                self._took(values, told)
+            await self._rest(began)
+        return well
+
+    async def _rest(self, began):
+        left = self._every - (self._clock.up() - began)
+        warm_up = self._warm_up
+        if not self._duty or left <= warm_up:
+            await asyncio.sleep_ms(max(left, 0))
+            return
+        await self.stop()
+        await asyncio.sleep_ms(left - warm_up)
+        await self._tried(self._driver.start, START_MS)
+        await asyncio.sleep_ms(warm_up)
+
+    def _took(self, values, told):
+        self.readings += 1
+        if self._channel:
+            values = {key + ":" + self._channel: value for key, value in values.items()}
+        self.window.add(values)
+        changed = {
+            key: values[key] for key in self._at_once if key in values and self.latest.get(key) != values[key]
+        }
+        self.latest = values
+        if changed and told is not None:
+            told(changed)
+
+    async def _tried(self, act, limit):
+        """What it gives ({} for nothing), or None if it failed, which is counted."""
+        try:
+            return await asyncio.wait_for_ms(act(), limit) or {}
+        except SensorError as error:
+            if error.code != BUSY:  # that is no error yet, but five in a row are a sensor that hangs
+                self._failed(str(error), error.code == ABSENT)
+        except asyncio.TimeoutError:
+            self._failed("timeout: it took more than " + str(limit) + " ms", False)
+        except Exception as error:  # a driver's own mistake must not stop the others either
+            self._failed(type(error).__name__ + ": " + str(error), False)
+        return None
+
+    def _failed(self, words, absent):
+        self.errors += 1
+        self.last_error = words
+        self.absent = absent
+        if not absent:
+            self.window.miss()
+
+    async def stop(self):
+        """Let it rest; whatever it says to that."""
+        try:
+            await asyncio.wait_for_ms(self._driver.stop(), READ_MS)
+        except Exception as error:
+            self.last_error = "stopping: " + type(error).__name__
+
+
+class Sampler:
+    """All sensors, and the records that are made of what they measure: `record(m)` keeps one.
+
+    `more()` gives values that every report tells beside them.
+    """
+
+    def __init__(self, sensors, clock, record, report_s, more=dict):
+        self.sensors, self.report_s, self._more = sensors, report_s, more
+        self._clock, self._record = clock, record
+        self._tasks = []
+        self._changed = asyncio.Event()
+        self.progress_at = clock.up()
+        self.reports = 0
+
+    async def run(self):
+        """Measure and report until cancelled."""
+        self._tasks = [asyncio.create_task(sensor.run(self._record)) for sensor in self.sensors]
+        try:
+            await self._report()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    def set_interval(self, report_s):
+        """Another report interval, from now on."""
+        self.report_s = report_s
+        self._changed.set()
+
+    def latest(self, key):
+        """The last value of a key, or None: for a driver that needs another's."""
+        for sensor in self.sensors:
+            if key in sensor.latest:
+                return sensor.latest[key]
+        return None
+
+    async def _report(self):
+        due = self._clock.up() + self.report_s * 1000
+        while True:
+            self.progress_at = self._clock.up()
+            left = due - self._clock.up()
+            if left > 0:
+                try:  # in pieces: a long interval must look alive too
+                    await asyncio.wait_for_ms(self._changed.wait(), min(left, 10000))
+                    self._changed.clear()
+                    due = self._clock.up() + self.report_s * 1000
+                except asyncio.TimeoutError:
+                    pass
+                continue
+            due = max(due + self.report_s * 1000, self._clock.up())
+            self._tell()
+
+    def _tell(self):
+        m = dict(self._more())
+        for sensor in self.sensors:
+            m.update(sensor.window.take())
+        self.reports += 1
+        keys = sorted(m)
+        for start in range(0, len(keys), MOST_VALUES):
+            self._record({key: m[key] for key in keys[start : start + MOST_VALUES]})

@@ -1,0 +1,46 @@
+"""Whether the node lives: the watchdog is fed only while whoever must make progress does.
+
+The watchdog is the chip's own: a program that hangs, or a driver that never comes back, ends in a restart, and every
+record that was accepted is on flash. A line that stays broken for long is no fault of the program: then the chip is
+restarted in order, once in `offline_s`, because a radio's firmware may be what hangs.
+"""
+
+import asyncio
+
+FEED_MS = 5000
+WATCHDOG_MS = 60000
+"""Longer than the slowest look-up of a name, which blocks."""
+
+
+class Supervisor:
+    """`watched` are rows of (name, function that gives the uptime of the last progress, limit in ms)."""
+
+    def __init__(self, watchdog, clock, watched, offline=None, restart=None, offline_s=21600):
+        self._watchdog, self._clock, self._watched = watchdog, clock, watched
+        self._offline, self._restart, self._offline_s = offline, restart, offline_s
+        self._online_at = clock.up()
+        self.stuck = ""
+        self.fed = 0
+
+    async def run(self):
+        """Look and feed for ever."""
+        while True:
+            self.look()
+            await asyncio.sleep_ms(FEED_MS)
+
+    def look(self):
+        """Feed if all is well; remember who is stuck, so that the next health record can say so."""
+        now = self._clock.up()
+        self.stuck = ""
+        for name, progressed, limit in self._watched:
+            if now - progressed() > limit:
+                self.stuck = name
+        if self.stuck:
+            return
+        self._watchdog.feed()
+        self.fed += 1
+        if self._offline is not None and self._offline():
+            if now - self._online_at > self._offline_s * 1000:
+                self._restart("no connection for " + str(self._offline_s) + " s")
+        else:
+            self._online_at = now
