@@ -103,7 +103,7 @@ _STREAM = (
     _HEAD
     + """
 from qytet_node.mqtt import Client, Lost, MqttError
-given = json.loads(sys.argv[1])
+given = json.load(open(sys.argv[1]))
 broker = {"host": "127.0.0.1", "port": given["port"], "name": given["name"]}
 link = Wifi(None, {}, broker, wifi.trusting(given["folder"]))
 async def main():
@@ -153,7 +153,9 @@ def _open(
         "user": "node-1" if password else "",
         "password": password,
     }
-    return run(vm, _STREAM, json.dumps(given), path=[VM])
+    settings = folder / "given.json"  # an argument of the VM has 255 bytes at most
+    settings.write_text(json.dumps(given))
+    return run(vm, _STREAM, str(settings), path=[VM])
 
 
 def _refused(vm: MicroPython, server: MosquittoServer, folder: Path, **more: str) -> str:

@@ -69,7 +69,10 @@ def broker(private_mosquitto: MosquittoServer) -> MosquittoServer:
 def _live(vm: MicroPython, broker: MosquittoServer, folder: Path, **given: Any) -> list[Any]:
     """What one life said; see vm/uplink_life.py."""
     whole = {"port": broker.port, "user": NODE, "password": broker.password(NODE), "folder": str(folder)}
-    done = vm.run(LIFE, json.dumps(whole | given), path=[DEVICE, CONTRACT], heap="220wK", timeout=60)
+    folder.mkdir(exist_ok=True)
+    settings = folder.parent / "life.json"  # an argument of the VM has 255 bytes at most
+    settings.write_text(json.dumps(whole | given))
+    done = vm.run(LIFE, str(settings), path=[DEVICE, CONTRACT], heap="220wK", timeout=60)
     said = done.stdout.decode(errors="replace")
     assert done.returncode == 0, f"{said}\n{done.stderr.decode(errors='replace')}"
     assert "Traceback" not in said, said
@@ -130,7 +133,7 @@ def test_a_burst_is_sent_from_the_flash(
     """What does not fit into the memory for live records goes out as backfill, without waiting for marks."""
     with City(broker) as city, ThreadPoolExecutor(1) as pool:
         given = {"first": 0, "count": 60, "burst": True, "until": "told", "resend_ms": 60_000}
-        life = pool.submit(_live, micropython, broker, tmp_path, **given)
+        life = pool.submit(_live, micropython, broker, tmp_path / "data", **given)
         city.wait_until(lambda: set(_sent(city)) == set(range(1, 61)))
         city.tell()
         said = life.result()
@@ -143,9 +146,9 @@ def test_it_introduces_itself_and_tells_what_is_lost(
     micropython: MicroPython, broker: MosquittoServer, tmp_path: Path
 ) -> None:
     """Birth and state are valid, dropped records are told by `lo`, and the end of the connection by the will."""
-    lost = _live(micropython, broker, tmp_path, first=0, count=300, until="offline", cap=5000)[-1]
+    lost = _live(micropython, broker, tmp_path / "data", first=0, count=300, until="offline", cap=5000)[-1]
     with City(broker) as city, ThreadPoolExecutor(1) as pool:
-        life = pool.submit(_live, micropython, broker, tmp_path, first=300, count=1, until="told")
+        life = pool.submit(_live, micropython, broker, tmp_path / "data", first=300, count=1, until="told")
         city.wait_until(lambda: any(topic.endswith("/hist") for topic, _ in city.received))
         city.tell()
         life.result()
@@ -168,7 +171,7 @@ def test_marks_that_stay_away_are_not_waited_for(
     mark = f"qytet/v1/tirana/{NODE}/stored"
     with City(broker) as city, ThreadPoolExecutor(1) as pool:
         life = pool.submit(
-            _live, micropython, broker, tmp_path, first=0, count=5, until="stored", resend_ms=300
+            _live, micropython, broker, tmp_path / "data", first=0, count=5, until="stored", resend_ms=300
         )
         city.wait_until(lambda: len(_sent(city)) >= 10)
         boot = city.of("birth")[0]["boot"]

@@ -76,6 +76,17 @@ class Uplink:
             self._answers.append(_INTRODUCTION)
         self._wake.set()
 
+    def again(self):
+        """Send everything that is held and not confirmed once more (the command `resend`)."""
+        self._begin_anew()
+        self._live.clear()
+        self._wake.set()
+
+    @property
+    def speaks_up(self):
+        """Whether there are answers that wait for a connection that is there."""
+        return self.online and bool(self._answers)
+
     def log(self, up, level, text):
         """A line for the city's log; kept while there is no connection, the oldest goes when there are too many."""
         _bounded(self._logs, LOGS)
@@ -220,7 +231,7 @@ class Uplink:
 
     async def _rest(self):
         """Nothing to send: wait for something, look after marks that stay away."""
-        await self._pause(5000)
+        await self._pause(min(5000, self._resend_after))
         if not self._backlog.depth:
             self._marked_at = self._clock.up()
         elif self._clock.up() - self._marked_at > self._resend_after:

@@ -1,6 +1,6 @@
 """For the VM: one life of a node's uplink on a folder, against a real broker; prints a JSON value a line.
 
-Arguments, JSON: port, user, password, folder, first (number of the first record), count, every_ms, cap, and `until`:
+The argument is a JSON file: port, user, password, folder, first (number of the first record), count, every_ms, cap, `until`:
 `stored` waits for all marks before it ends, `told` for a command, `cut` ends in the middle of things, `offline` never
 connects.
 """
@@ -15,7 +15,8 @@ from qytet_node import uplink
 from qytet_node.backlog import Backlog
 from qytet_node.clock import Clock
 
-given = json.loads(sys.argv[1])
+with open(sys.argv[1]) as file:  # noqa: PTH123 - MicroPython has no pathlib
+    given = json.load(file)
 uplink.RETRY_FIRST_S = uplink.RETRY_LAST_S = 0.1
 uplink.RESEND_FIRST_MS = uplink.RESEND_LAST_MS = given.get("resend_ms", 1500)
 START = 1780000000000
