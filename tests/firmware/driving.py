@@ -22,6 +22,18 @@ def drive(vm: MicroPython, setup: str, *steps: str, path: tuple[Path, ...] = ())
     return run(vm, f"{_IMPORTS}{setup}\nrun({lines})", path=[VM, *path], heap="256wK")
 
 
+def drive_each(vm: MicroPython, setups: list[str], step: str) -> list[Any]:
+    """The same step after each setup, all in one VM (starting one costs more than what is tested)."""
+    code = f"""{_IMPORTS}
+begin = dict(globals())
+for setup in {setups!r}:
+    names = dict(begin)
+    exec(setup, names)
+    run(lambda: eval({step!r}, names))
+"""
+    return run(vm, code, path=[VM], heap="512wK")
+
+
 def rounded(found: Any, digits: int = 4) -> Any:
     """Numbers of a reading, rounded."""
     if not isinstance(found, dict):

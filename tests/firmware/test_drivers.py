@@ -1,21 +1,12 @@
 """The drivers in the VM, against frames that were put together by hand from the datasheets, sound and broken."""
 
 import struct
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.firmware.device import run
+from tests.firmware.driving import drive
 from tests.servers.micropython import MicroPython
-
-VM = Path(__file__).parent / "vm"
-
-
-def _drive(vm: MicroPython, setup: str, *steps: str) -> list[Any]:
-    names = "from fakes import I2C, Uart, run\nfrom qytet_node.drivers.serial import SerialPort\n"
-    lines = ", ".join(f"lambda: {step}" for step in steps)
-    return run(vm, f"{names}{setup}\nrun({lines})", path=[VM], heap="256wK")
 
 
 def _pms(pm1: int, pm2_5: int, pm10: int, *, length: int = 28, spoil: int = 0) -> bytes:
@@ -44,7 +35,7 @@ PMS = "from qytet_node.drivers.pms5003 import PMS5003\nuart = Uart({answers!r})\
 )
 def test_pms5003(micropython: MicroPython, answers: list[bytes], said: object) -> None:
     """Only a whole frame with the right sum and possible values is a reading."""
-    assert _drive(micropython, PMS.format(answers=answers), "sensor.read()") == [said]
+    assert drive(micropython, PMS.format(answers=answers), "sensor.read()") == [said]
 
 
 def test_pms5003_says_what_the_datasheet_lists(micropython: MicroPython) -> None:
@@ -52,7 +43,7 @@ def test_pms5003_says_what_the_datasheet_lists(micropython: MicroPython) -> None
     setup = PMS.format(answers=[b"", b"", _pms(1, 2, 3), b""])
     steps = ["sensor.start()", "sensor.read()", "sensor.stop()", "sent()"]
     setup += "\nasync def sent():\n    return [one.hex() for one in uart.sent]"
-    *_, sent = _drive(micropython, setup, *steps)
+    *_, sent = drive(micropython, setup, *steps)
     assert sent == ["424de400010174", "424de100000170", "424de200000171", "424de400000173"]
 
 
@@ -78,14 +69,14 @@ SDS = "from qytet_node.drivers.sds011 import SDS011\nuart = Uart({answers!r})\ns
 )
 def test_sds011(micropython: MicroPython, answers: list[bytes], said: object) -> None:
     """Tenths of micrograms, low byte first; a frame that is wrong anywhere is none."""
-    assert _drive(micropython, SDS.format(answers=answers), "sensor.read()") == [said]
+    assert drive(micropython, SDS.format(answers=answers), "sensor.read()") == [said]
 
 
 def test_sds011_sleeps_between_readings(micropython: MicroPython) -> None:
     """Start wakes it and sets it to answer when asked; stop sends the datasheet's sleep command."""
     answers = [_sds(0xC5, b"\x06\x01\x01\x00\x12\x34"), _sds(0xC5, b"\x02\x01\x01\x00\x12\x34")]
     setup = SDS.format(answers=answers) + "\nasync def sent():\n    return [one.hex() for one in uart.sent]"
-    *_, sent = _drive(micropython, setup, "sensor.start()", "sensor.stop()", "sent()")
+    *_, sent = drive(micropython, setup, "sensor.start()", "sensor.stop()", "sent()")
     assert sent == [
         "aab406010100000000000000000000ffff06ab",
         "aab402010100000000000000000000ffff02ab",
@@ -124,7 +115,7 @@ SPS = "from qytet_node.drivers.sps30 import SPS30\nuart = Uart({answers!r})\nsen
 )
 def test_sps30(micropython: MicroPython, answers: list[bytes], said: object) -> None:
     """Stuffed frames are unstuffed, floats are read, and nothing that is wrong becomes a reading."""
-    found = _drive(micropython, SPS.format(answers=answers), "sensor.read()")
+    found = drive(micropython, SPS.format(answers=answers), "sensor.read()")
     assert found[0] == said or (said == ["error", "short"] and found[0] in (["error", "timeout"], said))
 
 
@@ -163,7 +154,7 @@ _READY, _READ = b"\xe4\xb8", b"\xec\x05"
 def test_scd41(micropython: MicroPython, answers: dict[bytes, bytes], said: Any) -> None:
     """Every word's CRC is checked; 0xBEEF has the datasheet's 0x92; the values follow section 3.6.2."""
     assert _sensirion(0xBEEF)[2] == 0x92
-    (found,) = _drive(micropython, SCD.format(answers=answers, p=None), "sensor.read()")
+    (found,) = drive(micropython, SCD.format(answers=answers, p=None), "sensor.read()")
     if isinstance(said, dict) and isinstance(found, dict):
         found = {key: round(value, 1) for key, value in found.items()}
     assert found == said
@@ -172,7 +163,7 @@ def test_scd41(micropython: MicroPython, answers: dict[bytes, bytes], said: Any)
 def test_scd41_is_told_the_pressure_of_its_place(micropython: MicroPython) -> None:
     """Start stops what runs, sets the pressure with its CRC, and begins to measure."""
     setup = SCD.format(answers={}, p=915) + "\nasync def sent():\n    return [one.hex() for one in bus.sent]"
-    *_, sent = _drive(micropython, setup, "sensor.start()", "sent()")
+    *_, sent = drive(micropython, setup, "sensor.start()", "sent()")
     assert sent == ["3f86", "e000" + _sensirion(915).hex(), "21b1"]
 
 
@@ -192,7 +183,7 @@ ADS = "from qytet_node.drivers.ads1115 import ADS1115\nadc = ADS1115(I2C(0x48, {
 def test_ads1115(micropython: MicroPython, raw: int, ready: bytes, said: object) -> None:
     """Counts become volts by the gain that was set; full scale is no value, as the truth may lie beyond."""
     answers = {b"\x01": ready, b"\x00": struct.pack(">h", raw)}
-    assert _drive(micropython, ADS.format(answers=answers), "adc.volts(2)") == [said]
+    assert drive(micropython, ADS.format(answers=answers), "adc.volts(2)") == [said]
 
 
 LOOP = """
@@ -219,7 +210,7 @@ sensor = CurrentLoop(volts, "water_pressure:inlet", 0, 10, shunt_ohm=100.0)
 )
 def test_current_loop(micropython: MicroPython, ma: float, said: object) -> None:
     """3.8 to 20.5 mA is a value; a broken wire and a fault current are told apart (NAMUR NE 43)."""
-    (found,) = _drive(micropython, LOOP.format(ma=ma), "sensor.read()")
+    (found,) = drive(micropython, LOOP.format(ma=ma), "sensor.read()")
     if isinstance(found, dict):
         found = round(found["water_pressure:inlet"], 5)
     assert found == said
@@ -231,12 +222,12 @@ def test_current_loop(micropython: MicroPython, ma: float, said: object) -> None
 def test_bh1750(micropython: MicroPython, raw: bytes, said: object) -> None:
     """Counts over 1.2 are lux; the highest count is no value; sleep is sent at the end."""
     setup = f"from qytet_node.drivers.bh1750 import BH1750\nsensor = BH1750(I2C(0x23, {{b'\\x20': {raw!r}}}))"
-    (found,) = _drive(micropython, setup, "sensor.read()")
+    (found,) = drive(micropython, setup, "sensor.read()")
     assert (found if isinstance(found, list) else found["photocell_illuminance"]) == said
 
 
 def test_an_absent_chip_is_told_as_absent(micropython: MicroPython) -> None:
     """A bus error becomes `absent` after three tries, at start and at reading, and stopping never fails."""
     setup = "from qytet_node.drivers.bh1750 import BH1750\nsensor = BH1750(I2C(0x10, {}))"
-    found = _drive(micropython, setup, "sensor.start()", "sensor.read()", "sensor.stop()")
+    found = drive(micropython, setup, "sensor.start()", "sensor.read()", "sensor.stop()")
     assert found == [["error", "absent"], ["error", "absent"], None]

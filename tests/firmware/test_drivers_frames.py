@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.firmware.driving import drive, rounded
+from tests.firmware.driving import drive, drive_each, rounded
 from tests.servers.micropython import MicroPython
 
 
@@ -61,24 +61,23 @@ def test_pzem_knows_no_power_factor_in_the_dark(micropython: MicroPython) -> Non
     assert found["lamp_active_power"] == 0
 
 
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (_pzem(*_FULL, spoil=1), "checksum"),
-        (_pzem(*_FULL)[:9], "short"),
-        (b"", "timeout"),
-        (b"\x01\x84\x04" + _crc16(b"\x01\x84\x04"), "busy"),
-        (_pzem(2601, *_FULL[1:]), "range"),
-        (_pzem(2304, 0xFFFF, 0xFFFF, *_FULL[3:]), "range"),
-        (_pzem(*_FULL[:8], 101, 0), "range"),
-        (_pzem(*_FULL[:3], 0, 0x7FFF, *_FULL[5:]), "range"),
-    ],
-    ids=["crc", "short", "silent", "exception", "volts", "amps", "factor", "watts"],
-)
-def test_pzem_refuses(micropython: MicroPython, answer: bytes, said: str) -> None:
+PZEM_BROKEN: list[tuple[bytes, str]] = [
+    (_pzem(*_FULL, spoil=1), "checksum"),
+    (_pzem(*_FULL)[:9], "short"),
+    (b"", "timeout"),
+    (b"\x01\x84\x04" + _crc16(b"\x01\x84\x04"), "busy"),
+    (_pzem(2601, *_FULL[1:]), "range"),
+    (_pzem(2304, 0xFFFF, 0xFFFF, *_FULL[3:]), "range"),
+    (_pzem(*_FULL[:8], 101, 0), "range"),
+    (_pzem(*_FULL[:3], 0, 0x7FFF, *_FULL[5:]), "range"),
+]
+
+
+def test_pzem_refuses(micropython: MicroPython) -> None:
     """What is not whole, not right or not possible is no reading."""
-    setup = PZEM.format(answers=[answer] * 3, options="")
-    assert drive(micropython, setup, "sensor.read()") == [["error", said]]
+    setups = [PZEM.format(answers=[answer] * 3, options="") for answer, _ in PZEM_BROKEN]
+    found = drive_each(micropython, setups, "sensor.read()")
+    assert found == [["error", said] for _, said in PZEM_BROKEN]
 
 
 def _sound(millimetres: int, spoil: int = 0) -> bytes:
@@ -130,28 +129,28 @@ def test_sound_is_corrected_for_the_airs_temperature(micropython: MicroPython) -
     assert drive(micropython, setup, "sensor.read()") == [{"a": 0.9}]
 
 
-@pytest.mark.parametrize(
-    ("answers", "said"),
-    [
-        ([_sound(900), _sound(200), _sound(899), _sound(0), _sound(901)], {"waste_fill_level": 50.0}),
-        ([_sound(200)] * 15, ["error", "range"]),
-        ([_sound(900), _sound(901)] + [_sound(4501)] * 9, ["error", "range"]),
-        ([_sound(900, spoil=1)] * 3, ["error", "checksum"]),
-        ([_sound(900)[:3]] * 3, ["error", "short"]),
-        ([b""] * 3, ["error", "timeout"]),
-        ([_sound(1600)] * 5, {"waste_fill_level": 0.0}),
-        ([_sound(260)] * 5, {"waste_fill_level": 100.0}),
-    ],
-    ids=["two lost", "blind zone", "three lost", "sum", "short", "silent", "emptier", "fuller"],
-)
-def test_jsn_sr04t(micropython: MicroPython, answers: list[bytes], said: Any) -> None:
+ECHOES: list[tuple[list[bytes], Any]] = [
+    ([_sound(900), _sound(200), _sound(899), _sound(0), _sound(901)], {"waste_fill_level": 50.0}),
+    ([_sound(200)] * 15, ["error", "range"]),
+    ([_sound(900), _sound(901)] + [_sound(4501)] * 9, ["error", "range"]),
+    ([_sound(900, spoil=1)] * 3, ["error", "checksum"]),
+    ([_sound(900)[:3]] * 3, ["error", "short"]),
+    ([b""] * 3, ["error", "timeout"]),
+    ([_sound(1600)] * 5, {"waste_fill_level": 0.0}),
+    ([_sound(260)] * 5, {"waste_fill_level": 100.0}),
+]
+
+
+def test_jsn_sr04t(micropython: MicroPython) -> None:
     """What lies in the blind zone, beyond the range or behind a wrong sum is no ping; three of five count."""
-    tries = [one for one in answers for _ in range(3 if one in (_sound(200), _sound(0), _sound(4501)) else 1)]
-    setup = DISTANCE.format(
-        answers=tries, finder=JSN, options=WASTE.replace("distance=", "distance=None and ", 1)
-    )
-    (found,) = drive(micropython, setup, "sensor.read()")
-    assert rounded(found) == said
+    lost = (_sound(200), _sound(0), _sound(4501))
+    setups = []
+    for answers, _ in ECHOES:
+        tries = [one for one in answers for _ in range(3 if one in lost else 1)]
+        options = WASTE.replace("distance='waste_fill_distance', ", "")
+        setups.append(DISTANCE.format(answers=tries, finder=JSN, options=options))
+    found = drive_each(micropython, setups, "sensor.read()")
+    assert [rounded(one) for one in found] == [said for _, said in ECHOES]
 
 
 LUNA = """
@@ -165,24 +164,22 @@ sensor = TFLuna(Port(Uart({answers!r})))
 """
 
 
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (_light(123), 1230),
-        (b"\x00\x11" + _light(123), 1230),
-        (_light(123, spoil=1), ["error", "checksum"]),
-        (_light(123, strength=99), ["error", "range"]),
-        (_light(123, strength=65535), ["error", "range"]),
-        (_light(801), ["error", "range"]),
-        (_light(123)[:6], ["error", "short"]),
-        (b"", ["error", "timeout"]),
-    ],
-    ids=["good", "after noise", "sum", "weak", "blinded", "far", "short", "silent"],
-)
-def test_tf_luna(micropython: MicroPython, answer: bytes, said: object) -> None:
+LIGHTS: list[tuple[bytes, Any]] = [
+    (_light(123), 1230),
+    (b"\x00\x11" + _light(123), 1230),
+    (_light(123, spoil=1), ["error", "checksum"]),
+    (_light(123, strength=99), ["error", "range"]),
+    (_light(123, strength=65535), ["error", "range"]),
+    (_light(801), ["error", "range"]),
+    (_light(123)[:6], ["error", "short"]),
+    (b"", ["error", "timeout"]),
+]
+
+
+def test_tf_luna(micropython: MicroPython) -> None:
     """Centimetres count only with enough light behind them."""
-    setup = LUNA.format(answers=[answer] * 3)
-    assert drive(micropython, setup, "sensor.millimetres()") == [said]
+    setups = [LUNA.format(answers=[answer] * 3) for answer, _ in LIGHTS]
+    assert drive_each(micropython, setups, "sensor.millimetres()") == [said for _, said in LIGHTS]
 
 
 def _scratchpad(sixteenths: int, *, spoil: int = 0, configuration: int = 0x7F) -> bytes:
@@ -214,24 +211,25 @@ class OneWire:
 """
 
 
-@pytest.mark.parametrize(
-    ("scratchpads", "there", "said"),
-    [
-        ([_scratchpad(0x0191)], True, {"water_temperature": 25.0625}),
-        ([_scratchpad(-162)], True, {"water_temperature": -10.125}),
-        ([_scratchpad(0x0550), _scratchpad(300)], True, {"water_temperature": 18.75}),
-        ([_scratchpad(0x0550)] * 3, True, ["error", "busy"]),
-        ([_scratchpad(300, spoil=1)] * 3, True, ["error", "checksum"]),
-        ([_scratchpad(2001)] * 3, True, ["error", "range"]),
-        ([bytes(9)] * 3, True, ["error", "absent"]),
-        ([], False, ["error", "absent"]),
-    ],
-    ids=["good", "below zero", "power-up once", "power-up", "crc", "range", "line at ground", "nobody"],
-)
-def test_ds18b20(micropython: MicroPython, scratchpads: list[bytes], there: bool, said: object) -> None:
+SCRATCHPADS: list[tuple[list[bytes], bool, Any]] = [
+    ([_scratchpad(0x0191)], True, {"water_temperature": 25.0625}),
+    ([_scratchpad(-162)], True, {"water_temperature": -10.125}),
+    ([_scratchpad(0x0550), _scratchpad(300)], True, {"water_temperature": 18.75}),
+    ([_scratchpad(0x0550)] * 3, True, ["error", "busy"]),
+    ([_scratchpad(300, spoil=1)] * 3, True, ["error", "checksum"]),
+    ([_scratchpad(2001)] * 3, True, ["error", "range"]),
+    ([bytes(9)] * 3, True, ["error", "absent"]),
+    ([], False, ["error", "absent"]),
+]
+
+
+def test_ds18b20(micropython: MicroPython) -> None:
     """A scratchpad counts with its CRC, its configuration, and not with the 85 Cel of a power-up."""
-    setup = f"{ONEWIRE}bus = OneWire({scratchpads!r}, {there})\nsensor = DS18B20(bus)"
-    assert drive(micropython, setup, "sensor.read()") == [said]
+    setups = [
+        f"{ONEWIRE}bus = OneWire({scratchpads!r}, {there})\nsensor = DS18B20(bus)"
+        for scratchpads, there, _ in SCRATCHPADS
+    ]
+    assert drive_each(micropython, setups, "sensor.read()") == [said for *_, said in SCRATCHPADS]
 
 
 def test_ds18b20_chooses_one_of_several(micropython: MicroPython) -> None:
@@ -287,18 +285,18 @@ def _ppb(algorithm: int, we: float, ae: float, celsius: float) -> float:
     return net / 0.223
 
 
-@pytest.mark.parametrize("algorithm", [1, 2, 3, 4])
-@pytest.mark.parametrize("celsius", [-30, 14, 50])
-def test_a_cell_follows_aan_803(micropython: MicroPython, algorithm: int, celsius: float) -> None:
+def test_a_cell_follows_aan_803(micropython: MicroPython) -> None:
     """Each algorithm, with the table interpolated between its nine temperatures, at 20 Cel's ug/m3 per ppb."""
-    setup = (
+    cases = [(algorithm, celsius) for algorithm in (1, 2, 3, 4) for celsius in (-30, 14, 50)]
+    setups = [
         f"{CELL}sensor = Electrochemical(volts(0.262), volts(0.241), 'no2', {_cell(algorithm=algorithm)!r}, "
         f"temperature=lambda: {celsius})"
-    )
-    (found,) = drive(micropython, setup, "sensor.read()")
-    assert found["electrode_voltage_we:no2"] == pytest.approx(262)
-    assert found["electrode_voltage_ae:no2"] == pytest.approx(241)
-    assert found["no2"] == pytest.approx(_ppb(algorithm, 262, 241, celsius) * 1.9125, rel=1e-4)
+        for algorithm, celsius in cases
+    ]
+    for case, found in zip(cases, drive_each(micropython, setups, "sensor.read()"), strict=True):
+        assert found["electrode_voltage_we:no2"] == pytest.approx(262)
+        assert found["electrode_voltage_ae:no2"] == pytest.approx(241)
+        assert found["no2"] == pytest.approx(_ppb(case[0], 262, 241, case[1]) * 1.9125, rel=1e-4)
 
 
 @pytest.mark.parametrize(
