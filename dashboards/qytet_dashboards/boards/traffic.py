@@ -24,11 +24,11 @@ city, site
 from qytet.lane_now(:cities, :sites, :devices, :channels)
 group by city, site, site_name, lat, lon order by city, site
 """
-# Of the chosen lanes the twelve where it is densest now: more no eye tells apart.
+# Of the chosen lanes the eight where it is densest now: more no eye tells apart.
 _LANE = """
 with chosen as materialized (
 select device, channel from qytet.lane_now(:cities, :sites, :devices, :channels)
-order by los desc, flow desc nulls last, label limit 12
+order by los desc, flow desc nulls last, label limit 8
 )
 select l."time", l.label as metric, l.{value} as value
 from qytet.lane(:cities, :sites, array(select device from chosen),
