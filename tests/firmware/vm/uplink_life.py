@@ -1,8 +1,8 @@
 """For the VM: one life of a node's uplink on a folder, against a real broker; prints a JSON value a line.
 
-The argument is a JSON file: port, user, password, folder, first (number of the first record), count, every_ms, cap, `until`:
-`stored` waits for all marks before it ends, `told` for a command, `cut` ends in the middle of things, `offline` never
-connects.
+The argument is a JSON file: port, user, password, folder, first (number of the first record), count, every_ms, cap,
+`until`: `stored` waits for all marks before it ends, `told` for a command, `cut` ends in the middle of things,
+`offline` never connects.
 """
 
 import asyncio

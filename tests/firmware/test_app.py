@@ -1,0 +1,158 @@
+"""The node's application as a whole, in the VM at the ESP32's heap, against a real broker that speaks TLS."""
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qytet_contract import notices, records
+from tests.firmware.device import CONTRACT, DEVICE
+from tests.firmware.test_network import _files, _honest, _time_server
+from tests.firmware.test_uplink import NODE, City
+from tests.servers.micropython import MicroPython
+from tests.servers.mosquitto import MosquittoServer
+
+VM = Path(__file__).parent / "vm"
+
+
+@pytest.fixture
+def broker(mosquitto_tls: MosquittoServer) -> MosquittoServer:
+    """A broker with TLS that knows the node."""
+    mosquitto_tls.add_users([NODE])
+    mosquitto_tls.wait_for_user(NODE)
+    return mosquitto_tls
+
+
+class Node:
+    """A node's folders; `live` runs the application until it is told to end, beside what the city does meanwhile."""
+
+    def __init__(
+        self, vm: MicroPython, broker: MosquittoServer, folder: Path, time_server: str, profile: str
+    ) -> None:
+        self._vm, self._folder = vm, folder
+        assert broker.authority is not None
+        self._etc = _files(folder / "etc", broker.authority)
+        settings = {
+            "v": 1,
+            "city": "tirana",
+            "device": NODE,
+            "profile": profile,
+            "board": "esp32-devkitc",
+            "wifi": {"ssid": "city", "password": "12345678"},
+            "broker": {
+                "host": "127.0.0.1",
+                "port": broker.tls_port,
+                "tls": True,
+                "name": "localhost",
+                "user": NODE,
+                "password": broker.password(NODE),
+            },
+            "ntp": [time_server],
+            "report_s": 1,
+        }
+        (self._etc / "node.json").write_text(json.dumps(settings))
+
+    def live(self, city: Callable[[], None], **given: Any) -> Any:
+        """What the life said."""
+        whole = {"root": str(DEVICE), "etc": str(self._etc), "data": str(self._folder / "data"), "cause": 1}
+        settings = self._folder / "life.json"
+        settings.write_text(json.dumps(whole | given))
+        code = VM / "whole_node.py"
+        with ThreadPoolExecutor(1) as pool:
+            path = [VM, DEVICE, CONTRACT]
+            life = pool.submit(self._vm.run, code, str(settings), path=path, heap="400wK", timeout=60)
+            try:
+                city()
+            finally:
+                if life.done():  # it ended by itself: what it said is worth more than what did not come
+                    said = life.result().stdout.decode(errors="replace")
+                    assert "Traceback" not in said, said
+            done = life.result()
+        said = done.stdout.decode(errors="replace")
+        assert done.returncode == 0, f"{said}\n{done.stderr.decode(errors='replace')}"
+        return json.loads(said.splitlines()[-1])
+
+
+def _order(city: City, ident: str, name: str, **args: Any) -> None:
+    exp = int(time.time() * 1000) + 60_000
+    payload = json.dumps({"v": 1, "cmd": name, "exp": exp, "args": args})
+    city.mqtt.publish(f"qytet/v1/tirana/{NODE}/cmd/{ident}", payload, 1).wait_for_publish(10)
+
+
+def _acks(city: City) -> dict[str, str]:
+    """The last answer to each command."""
+    found = {}
+    for topic, payload in list(city.received):
+        if "/ack/" in topic:
+            notices.check_ack(json.loads(payload))
+            found[topic.rsplit("/", 1)[1]] = json.loads(payload)["s"]
+    return found
+
+
+def test_a_lamp_from_power_on_to_restart(
+    micropython: MicroPython, broker: MosquittoServer, tmp_path: Path
+) -> None:
+    """It gets the time, is born over TLS, reports, tells its health, obeys, restarts, and knows its orders afterwards.
+
+    All sensors are absent: they are counted and logged, and stop nothing.
+    """
+    with City(broker) as city, _time_server(_honest) as clock:
+        city.subscribe(f"qytet/v1/tirana/{NODE}/ack/+")
+        node = Node(micropython, broker, tmp_path, clock, "lighting")
+
+        def first() -> None:
+            city.wait_until(lambda: any("uptime" in m for m in _measured(city)))
+            _order(city, "one", "set", output="lamp", value=40)
+            _order(city, "two", "schedule", output="lamp", schedule={"steps": [["00:00", 0, 70]]})
+            _order(city, "bad", "set", output="fountain", value=40)
+            _order(city, "again", "rebirth")
+            _order(city, "how-often", "interval", report_s=2)
+            city.wait_until(lambda: {"one", "two", "bad", "again", "how-often"} <= set(_acks(city)))
+            _order(city, "r", "restart")
+
+        def second() -> None:
+            city.wait_until(lambda: _acks(city).get("r") == "done")
+            _order(city, "end", "rebirth")
+
+        before = node.live(first)
+        after = node.live(second, cause=5, rtc_ms=int(time.time() * 1000))
+    states = {
+        "one": "done",
+        "two": "done",
+        "bad": "failed",
+        "again": "done",
+        "how-often": "done",
+        "r": "done",
+        "end": "done",
+    }
+    assert _acks(city) == states
+    assert (before["resets"], after["resets"]) == (1, 0)
+    assert before["fed"] > 0
+    assert abs(before["rtc_set"] - time.time() * 1000) < 60_000, "the chip's clock was set for the next start"
+    assert before["duty"]["out1"] == after["duty"]["out1"] == 45875, "the schedule is followed at once"
+    births = city.of("birth")
+    for birth in births:
+        notices.check_birth(birth)
+    assert len(births) >= 3, "one a connection, and one for rebirth"
+    announced = {key for key, _ in births[0]["ds"]}
+    for obs in city.of("obs"):
+        records.check_obs(obs)
+    for m in _measured(city):
+        assert set(m) <= announced
+    health = next(m for m in _measured(city) if "uptime" in m)
+    assert health["reset_cause"] == 1
+    assert health["sensor_errors_total:meter"] >= 0
+    assert {"lamp_dimming_level": 70} in _measured(city)
+    assert any("sensor " in line["msg"] for line in city.of("log"))
+    for line in city.of("log"):
+        notices.check_log(line)
+    assert not any(broker.password(NODE) in line for line in before["lines"] + after["lines"])
+
+
+def _measured(city: City) -> list[dict[str, float | None]]:
+    found = [obs["m"] for obs in city.of("obs")]
+    return found + [row[4] for hist in city.of("hist") for row in hist["r"]]
