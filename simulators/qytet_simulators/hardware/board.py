@@ -2,7 +2,7 @@
 
     with Board(flash, Wiring(...), hosts={"broker.qytet.test": ("127.0.0.1", port)}) as board:
         board.power_on()
-        board.console_wait("ready")
+        board.console.wait_for("ready")
         board.at(3600, board.wifi_drop)          # an hour from now, in the board's time
         board.events.wait_for("watchdog")
 
@@ -94,7 +94,7 @@ class Board:
         self._keeper = TimeKeeper(self.clock, speed)
         self._keeper.limit_us = 0 if stepped else None
         self._stands = threading.Condition()
-        self._loop = Loop("simulated board", self._step)
+        self._loop = Loop("simulated board", self._step, self._failed)
         self.console = Console(self._loop, self._typed, lambda text: self._happened("line", text=text))
         self._soft = SoftReset(self.console.say, self._type)
         self.chip = Chip(self.clock, flash, self._interrupt, self._cut, self._bitten)
@@ -235,6 +235,10 @@ class Board:
     def _happened(self, kind: str, **facts: object) -> None:
         self.events.add(self.clock.now_us(), kind, **facts)
 
+    def _failed(self, error: BaseException) -> None:
+        self.events.fail(error)
+        self.console.fail(error)
+
     def _power_on(self) -> None:
         if self._powered:
             return
@@ -299,7 +303,9 @@ class Board:
     def _spawn(self) -> None:
         self._happened("boot", cause=self._cause)
         self._heard_at = time.monotonic()
-        self._vm = VmProcess(self._loop, self._heap_kb, self._asked, self._soft.said, self._ended)
+        self._vm = VmProcess(
+            self._loop, self.flash.path, self._heap_kb, self._asked, self._soft.said, self._ended
+        )
 
     def _ended(self, code: int) -> None:
         """The program left its prompt, or the VM died: what the port does after that."""

@@ -55,7 +55,6 @@ class Chip:
         self.rtc_us = -clock.now_us()
         self.rtc_memory = b""
         self.handlers: dict[Op, Handler] = {
-            Op.FLASH_READ: lambda question: Answer(0, flash.read(question.b, question.c)),
             Op.FLASH_WRITE: self._write,
             Op.FLASH_ERASE: self._erase,
             Op.WDT: self._feed,

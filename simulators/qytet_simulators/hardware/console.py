@@ -28,6 +28,7 @@ class Console:
         self._said = bytearray()
         self._line = bytearray()
         self._news = threading.Condition()
+        self._failure: BaseException | None = None
         loop.watch(self._master, self._typed)
 
     @property
@@ -41,11 +42,19 @@ class Console:
         end = time.monotonic() + deadline_s
         with self._news:
             while text not in (said := self._said.decode(errors="replace")[since:]):
+                if self._failure is not None:
+                    raise RuntimeError("the bench has ended") from self._failure
                 if not self._news.wait(end - time.monotonic()) and time.monotonic() >= end:
                     raise TimeoutError(
                         f"the console did not say {text!r} within {deadline_s} s, but:\n{said[-2000:]}"
                     )
             return said
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing will be said any more: whoever waits is told so."""
+        with self._news:
+            self._failure = error
+            self._news.notify_all()
 
     def listen(self, listener: Callable[[bytes], None]) -> None:
         """Also give everything that is said to `listener`, in the bench's thread."""

@@ -27,6 +27,13 @@ class EventLog:
         self._events: deque[Event] = deque(maxlen=_KEPT)
         self._news = threading.Condition()
         self._count = 0
+        self._failure: BaseException | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing will happen any more: whoever waits is told so."""
+        with self._news:
+            self._failure = error
+            self._news.notify_all()
 
     def add(self, at_us: int, kind: str, **facts: Any) -> None:
         """Something has happened."""
@@ -59,6 +66,8 @@ class EventLog:
                 for one in self._events:
                     if one.number > since and one.kind == kind and (match is None or match(one)):
                         return one
+                if self._failure is not None:
+                    raise RuntimeError("the bench has ended") from self._failure
                 if not self._news.wait(end - time.monotonic()) and time.monotonic() >= end:
                     last = "\n".join(
                         f"  {one.at_us / 1e6:.3f} s {one.kind} {one.facts}" for one in self._tail()

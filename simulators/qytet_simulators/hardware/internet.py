@@ -4,6 +4,7 @@ Each connection of the board goes through here, so the bench knows when an answe
 fast as on the wall, else the board's own time limits would run out before any real server could answer.
 """
 
+import contextlib
 import socket
 from collections.abc import Callable, Mapping
 
@@ -11,7 +12,7 @@ from qytet_simulators.hardware.clock import Due, VirtualClock
 from qytet_simulators.hardware.loop import Loop
 from qytet_simulators.hardware.protocol import Answer, Handler, Op, Question
 from qytet_simulators.hardware.sntp import TimeServer
-from qytet_simulators.hardware.wires import Door, Pace, Wire
+from qytet_simulators.hardware.wires import Door, Pace, Wire, new_name
 
 __all__ = ["Internet", "Pace"]
 
@@ -22,8 +23,8 @@ _LOST_IP_US = 120_000_000
 class Internet:
     """`hosts` maps a name, or a name and a port, to a loopback address; names not in it do not exist.
 
-    `127.0.0.1` and `localhost` mean the machine itself. Port 123 is the bench's own time server, whatever the name,
-    unless `hosts` says otherwise. One place for all of it: `on_news()` is called when something has reached the board.
+    `127.0.0.1` and `localhost` mean the machine itself. Datagrams go nowhere but to the bench's own time server, which
+    has port 123 of every name. One place for all of it: `on_news()` is called when something has reached the board.
     """
 
     def __init__(
@@ -87,8 +88,6 @@ class Internet:
     def close(self) -> None:
         """End everything."""
         self.power_off()
-        for door in self._doors.values():
-            door.close()
         self._doors.clear()
         if self._time_socket is not None:
             self._loop.forget(self._time_socket)
@@ -101,15 +100,13 @@ class Internet:
         name, port, udp = question.data.decode(errors="replace"), question.a, bool(question.b)
         self._clock.advance(self._clock.now_us() + 20_000)
         if not self.link:
-            return Answer(0)
+            return Answer()
+        if udp:
+            return Answer(0, self._time_name() if port == 123 else b"")
         target = self.hosts.get((name, port)) or self.hosts.get(name)
-        if port == 123 and target is None:
-            return Answer(self._time_port())
         if target is None and name in ("127.0.0.1", "localhost"):
             target = ("127.0.0.1", port)
-        if target is None:
-            return Answer(0)
-        return Answer(target[1] if udp else self._door(target).port)
+        return Answer(0, self._door(target).name if target is not None else b"")
 
     def _door(self, target: tuple[str, int]) -> Door:
         if target not in self._doors:
@@ -135,13 +132,13 @@ class Internet:
 
     # ---- time
 
-    def _time_port(self) -> int:
+    def _time_name(self) -> bytes:
         if self._time_socket is None:
-            self._time_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._time_socket.bind(("127.0.0.1", 0))
+            self._time_socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._time_socket.bind(new_name())
             self._time_socket.setblocking(False)
             self._loop.watch(self._time_socket, self._tell_time)
-        return int(self._time_socket.getsockname()[1])
+        return bytes(self._time_socket.getsockname())
 
     def _tell_time(self, _: int) -> None:
         assert self._time_socket is not None
@@ -151,5 +148,6 @@ class Internet:
             return
         answer = self.server.answer(question, self._clock.unix_ms()) if self.link else None
         if answer is not None:
-            self._time_socket.sendto(answer, whose)
+            with contextlib.suppress(OSError):  # whoever asked may have gone
+                self._time_socket.sendto(answer, whose)
             self._news()

@@ -26,13 +26,18 @@ class Loop:
     `idle` is whether nothing had happened when it was looked last.
     """
 
-    def __init__(self, name: str, step: Callable[[bool], float | None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[bool], float | None],
+        on_failure: Callable[[BaseException], None] = lambda _: None,
+    ) -> None:
         self._selector = selectors.DefaultSelector()
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
-        self._step = step
+        self._step, self._on_failure = step, on_failure
         self._running = False
         self.failure: BaseException | None = None
         """What ended the thread, if an error did."""
@@ -96,7 +101,8 @@ class Loop:
         ready = self._selector.select(timeout_s)
         for key, mask in ready:
             served: Any = key.data
-            served(mask)
+            if self._selector.get_map().get(key.fd) == key:  # else what came before has ended or changed it
+                served(mask)
         return bool(ready)
 
     def _run(self) -> None:
@@ -106,8 +112,7 @@ class Loop:
                 idle = not self.poll(self._step(idle))
         except BaseException as error:  # noqa: BLE001 - told to whoever calls next
             self.failure = error
-            while not self._jobs.empty():
-                self._jobs.get()
+            self._on_failure(error)
 
     def _end(self) -> None:
         self._running = False

@@ -25,30 +25,29 @@ class Op(IntEnum):
 
     HELLO = 1
     WAIT = 2
-    FLASH_READ = 3
-    FLASH_WRITE = 4
-    FLASH_ERASE = 5
-    RESET = 6
-    DEEPSLEEP = 7
-    WDT = 8
-    PIN_SET = 9
-    PIN_GET = 10
-    PIN_IRQ = 11
-    PULSE = 12
-    I2C = 13
-    I2C_SCAN = 14
-    UART_OPEN = 15
-    UART_WRITE = 16
-    UART_READ = 17
-    UART_ANY = 18
-    ADC = 19
-    PWM = 20
-    TIMER = 21
-    RTC = 22
-    RTC_MEMORY = 23
-    WIFI = 24
-    RESOLVE = 25
-    ONEWIRE = 26
+    FLASH_WRITE = 3
+    FLASH_ERASE = 4
+    RESET = 5
+    DEEPSLEEP = 6
+    WDT = 7
+    PIN_SET = 8
+    PIN_GET = 9
+    PIN_IRQ = 10
+    PULSE = 11
+    I2C = 12
+    I2C_SCAN = 13
+    UART_OPEN = 14
+    UART_WRITE = 15
+    UART_READ = 16
+    UART_ANY = 17
+    ADC = 18
+    PWM = 19
+    TIMER = 20
+    RTC = 21
+    RTC_MEMORY = 22
+    WIFI = 23
+    RESOLVE = 24
+    ONEWIRE = 25
 
 
 class Question(NamedTuple):

@@ -68,6 +68,7 @@ class VmProcess:
     def __init__(
         self,
         loop: Loop,
+        flash: Path,
         heap_kb: int,
         on_question: Callable[[Question], None],
         on_output: Callable[[bytes], None],
@@ -85,7 +86,11 @@ class VmProcess:
         try:
             self._process = subprocess.Popen(
                 command,
-                env={"QYTET_CHANNEL": f"{requests},{answers}", **_environment()},
+                env={
+                    "QYTET_CHANNEL": f"{requests},{answers}",
+                    "QYTET_FLASH": str(flash.absolute()),
+                    **_environment(),
+                },
                 stdin=self._slave,
                 stdout=self._slave,
                 stderr=self._slave,

@@ -1,5 +1,6 @@
-"""Connections of the board: loopback ports that stand for servers, and what is on its way to them and back."""
+"""Connections of the board: local sockets that stand for servers, and what is on its way to them and back."""
 
+import secrets
 import socket
 import struct
 import time
@@ -9,7 +10,7 @@ from typing import Protocol
 
 from qytet_simulators.hardware.loop import Loop
 
-__all__ = ["Door", "Network", "Pace", "Wire"]
+__all__ = ["Door", "Network", "Pace", "Wire", "new_name"]
 
 _HELD = 1 << 16
 """Bytes held for a peer that does not read."""
@@ -41,40 +42,37 @@ class Network(Protocol):
         """It has ended."""
 
 
+def new_name() -> bytes:
+    """A name for a local socket that is in no file system (Linux, unix(7): abstract sockets)."""
+    return b"\0qytet-" + secrets.token_hex(8).encode()
+
+
 class Door:
-    """A loopback port that stands for a server; shut, it refuses."""
+    """A local socket that stands for a server; shut, it refuses."""
 
     def __init__(
         self, loop: Loop, target: tuple[str, int], enter: Callable[[socket.socket, tuple[str, int]], None]
     ) -> None:
         self._loop, self._target, self._enter = loop, target, enter
-        self._claim = _bound(0)
-        self._listener: socket.socket | None = None
-
-    @property
-    def port(self) -> int:
+        self.name = new_name()
         """Where the board connects to."""
-        return int(self._claim.getsockname()[1])
+        self._listener: socket.socket | None = None
 
     def open(self) -> None:
         """Take connections."""
         if self._listener is None:
-            self._listener = _bound(self.port)
+            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._listener.bind(self.name)
             self._listener.listen(16)
             self._listener.setblocking(False)
             self._loop.watch(self._listener, self._take)
 
     def shut(self) -> None:
-        """Refuse them; the port stays ours."""
+        """Refuse them."""
         if self._listener is not None:
             self._loop.forget(self._listener)
             self._listener.close()
             self._listener = None
-
-    def close(self) -> None:
-        """Let go of the port."""
-        self.shut()
-        self._claim.close()
 
     def _take(self, _: int) -> None:
         if self._listener is not None:
@@ -95,9 +93,9 @@ class Wire:
         self._up, self._down = bytearray(), bytearray()
         self._near_open = self._far_open = True
         self.due = time.monotonic() + net.pace.patience_s
-        for one in (self._near, self._far):
-            one.setblocking(False)
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._near.setblocking(False)
+        self._far.setblocking(False)
+        self._far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connected = self._far.connect_ex(target) == 0
         self._watch()
 
@@ -107,11 +105,12 @@ class Wire:
 
     def end(self, reset: bool = False) -> None:
         """Close both ends."""
-        for one in (self._near, self._far):
-            self._loop.forget(one)
-            if reset:
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            one.close()
+        self._loop.forget(self._near)
+        self._loop.forget(self._far)
+        if reset:
+            self._far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._near.close()
+        self._far.close()
         self._net.gone(self)
 
     def _watch(self) -> None:
@@ -189,16 +188,3 @@ class Wire:
                     continue
                 del held[:sent]
                 self._net.carried(sent if up else 0, 0 if up else sent)
-
-
-def _bound(port: int) -> socket.socket:
-    """A socket bound to a loopback port; several may be, of which only those that listen get connections."""
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.bind(("127.0.0.1", port))
-    except OSError:
-        bound.close()
-        raise
-    return bound

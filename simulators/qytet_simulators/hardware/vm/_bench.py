@@ -18,7 +18,6 @@ FOREVER = 1 << 60
 (
     HELLO,
     WAIT,
-    FLASH_READ,
     FLASH_WRITE,
     FLASH_ERASE,
     RESET,
@@ -42,9 +41,9 @@ FOREVER = 1 << 60
     WIFI,
     RESOLVE,
     ONEWIRE,
-) = range(1, 27)
+) = range(1, 26)
 
-_out = _in = None
+_out = _in = _flash = None
 _head = bytearray(24)
 _reply = bytearray(20)
 _one = bytearray(12)
@@ -62,9 +61,10 @@ rtc_us = 0
 
 def open_channel():
     """Open what the bench has left open for us, and hear who we are."""
-    global _in, _out, _ticks, cause, identity, rtc_us
+    global _in, _out, _flash, _ticks, cause, identity, rtc_us
     requests, answers = os.getenv("QYTET_CHANNEL").split(",")
     _out, _in = open("/dev/fd/" + requests, "wb"), open("/dev/fd/" + answers, "rb")
+    _flash = open(os.getenv("QYTET_FLASH"), "rb")
     said = struct.unpack("<iiiiq6s", ask(HELLO, want=True))
     cause, rtc_us, identity = said[0], said[4], said[5]
     # The scheduler's own clock is the machine's; virtual time begins well beyond it and so stays beyond it: what is
@@ -114,6 +114,17 @@ def ask(op, a=0, b=0, c=0, data=b"", into=None, want=False):
     if status < 0:
         raise OSError(-status)
     return (said or b"") if want else status
+
+
+def channel():
+    """A stream that can always be written to."""
+    return _out
+
+
+def read_flash(at, into):
+    """Straight from the flash's file: reads are many, change nothing, and would each cost a change of process."""
+    _flash.seek(at)
+    _flash.readinto(into)
 
 
 def _serve():

@@ -32,7 +32,7 @@ class Partition:
         """Those of the table that fit what is given; of any type if a label is given and no type."""
         found, entry = [], bytearray(32)
         for at in range(_TABLE, _TABLE + 0xC00, 32):
-            ask(_bench.FLASH_READ, 0, at, 32, into=entry)
+            _bench.read_flash(at, entry)
             magic, kind, sub, offset, size = struct.unpack_from("<HBBII", entry)
             if magic != 0x50AA:
                 break
@@ -47,7 +47,7 @@ class Partition:
 
     def readblocks(self, block, buf, offset=0):
         """Bytes into `buf`."""
-        ask(_bench.FLASH_READ, 0, self._offset + block * _BLOCK + offset, len(buf), into=buf)
+        _bench.read_flash(self._offset + block * _BLOCK + offset, buf)
 
     def writeblocks(self, block, buf, offset=None):
         """Bytes of `buf`; erases first if no offset is given."""
