@@ -24,6 +24,7 @@ from tests.servers.cache import UnavailableError, cached, quiet
 _PACKAGES = "dash,coreutils,util-linux,postgresql-17,postgresql-17-timescaledb"
 _BIN = "/usr/lib/postgresql/17/bin"
 _USER = 101  # uid and gid inside; chosen here, unknown outside
+_CHROOT = shutil.which("chroot", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin") or "chroot"
 
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": LOOPBACK,
@@ -139,7 +140,7 @@ class TimescaleServer:
 
     def _chroot(self, command: list[str]) -> list[str]:
         environment = ["/usr/bin/env", "-i", f"PATH={_BIN}:/usr/bin", "LC_ALL=C"]
-        return ["chroot", f"--userspec={_USER}:{_USER}", str(self._root), *environment, *command]
+        return [_CHROOT, f"--userspec={_USER}:{_USER}", str(self._root), *environment, *command]
 
 
 def _unpack(target: Path) -> None:
