@@ -123,7 +123,7 @@ else:
     board.console.wait_for("bitten")
 
 
-@pytest.mark.parametrize("nth", range(1, 13))
+@pytest.mark.parametrize("nth", [1, 2, 4, 7, 9, 12])
 def test_a_power_cut_at_any_flash_operation_leaves_old_or_new(
     make_board: MakeBoard, flash: FlashFile, nth: int
 ) -> None:

@@ -18,6 +18,9 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing says RST
 _ACKNOWLEDGEMENTS = frozenset((4, 25, 26, 33))
 """Sizes of a lone MQTT PUBACK: bare, and in TLS 1.2 with ChaCha20, TLS 1.3, TLS 1.2 with GCM. Nobody answers it."""
 
+_ANSWER = 40
+"""Bytes up to which what comes in is taken for an answer: CONNACK, PUBACK, SUBACK and PINGRESP, also in TLS."""
+
 
 @dataclass
 class Pace:
@@ -25,8 +28,10 @@ class Pace:
 
     patience_s: float = 1.0
     """After the board has sent something that may be answered."""
+    doubt_s: float = 0.1
+    """After something long has come in: it may be the answer, or a message that overtook it."""
     linger_s: float = 0.02
-    """After something has come in."""
+    """After something short has come in: that was the answer."""
 
 
 class Network(Protocol):
@@ -172,9 +177,12 @@ class Wire:
             else:
                 self._far_open = False
         elif one is self._near:
-            self.due = now if len(data) in _ACKNOWLEDGEMENTS else now + pace.patience_s
-        else:
+            if len(data) not in _ACKNOWLEDGEMENTS:
+                self.due = now + pace.patience_s
+        elif len(data) <= _ANSWER:
             self.due = now + pace.linger_s
+        else:
+            self.due = max(now + pace.linger_s, min(self.due, now + pace.doubt_s))
         held += data
         self._flush()
 
