@@ -102,7 +102,7 @@ say({ident: [state, why] for ident, state, why in answers})
     )
     assert done == [-1]
     assert {state for state, _ in answers.values()} == {"failed"}
-    reasons = {"a": "unknown command: dance", "b": "expired", "c": "no JSON", "d": "missing_field"}
+    reasons = {"a": "unknown command: dance", "b": "expired", "c": "no JSON", "d": "a command has v 1"}
     reasons |= {
         "e": "argument value is missing",
         "f": "below zero",

@@ -9,8 +9,6 @@ A key that was measured without a value is null; a key that nobody measured is n
 
 import math
 
-KINDS = ("mean", "last", "sum", "min", "max", "counter", "circular", "weighted")
-
 
 class Window:
     """`kinds` maps keys to rules. `add` takes samples, `take` gives the report and begins anew."""

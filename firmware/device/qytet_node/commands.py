@@ -10,8 +10,7 @@ import asyncio
 import json
 import os
 
-from qytet_contract import notices
-from qytet_contract.codes import ContractError
+from qytet_node import messages
 
 KEPT = 16
 AT_ONCE = 4
@@ -46,17 +45,14 @@ class Commands:
             self._answer(ident, known[0], known[1])
             return
         try:
-            command = json.loads(payload)
-            notices.check_cmd(command)
-            handler = self._checked(command)
-        except (ContractError, CommandError) as error:
+            name, exp, args = messages.command(payload)
+            handler = self._checked(name, exp)
+        except (ValueError, CommandError) as error:
             self._finish(ident, "failed", str(error))
-        except ValueError:
-            self._finish(ident, "failed", "this is no JSON")
         else:
             if len(self._tasks) < AT_ONCE:
                 self._remember(ident, "accepted", "", "")
-                self._tasks[ident] = asyncio.create_task(self._carry_out(ident, command, handler))
+                self._tasks[ident] = asyncio.create_task(self._carry_out(ident, name, args, handler))
 
     def finish(self, ident, state, why=""):
         """The end of a command that was only accepted, perhaps before a restart."""
@@ -70,24 +66,24 @@ class Commands:
             if self._answers[one][0] == "accepted" and self._answers[one][2] == name
         ]
 
-    def _checked(self, command):
-        if command["cmd"] not in self._table:
-            raise CommandError("unknown command: " + command["cmd"][:32])
+    def _checked(self, name, exp):
+        if name not in self._table:
+            raise CommandError("unknown command: " + name[:32])
         now = self._now()
         if now is None:
             raise CommandError(
                 "the time is not known here, so it cannot be told whether this is still wanted"
             )
-        if command["exp"] < now:
+        if exp < now:
             raise CommandError("expired")
-        return self._table[command["cmd"]]
+        return self._table[name]
 
-    async def _carry_out(self, ident, command, handler):
-        lasting = command["cmd"] if command["cmd"] in LASTING else ""
+    async def _carry_out(self, ident, name, args, handler):
+        lasting = name if name in LASTING else ""
         try:
             if lasting:  # first on flash, then begun: a command that restarts us is not begun twice
                 self._remember(ident, "accepted", "", lasting)
-            state, why = await handler(command["args"], ident)
+            state, why = await handler(args, ident)
         except KeyError as error:
             state, why = "failed", "the argument " + str(error.args[0]) + " is missing"
         except (CommandError, ValueError) as error:

@@ -7,6 +7,7 @@ import asyncio
 
 from qytet_node.drivers.serial import SerialPort
 from qytet_node.profile import ProfileError
+from qytet_node.sharing import Shared, source
 
 # driver: (class, what it hangs on, and for a UART its baud rate)
 DRIVERS = {
@@ -91,7 +92,7 @@ class Parts:
         converter = self._converter(bus, int(address, 16))
         if "no2" in options:
             options["no2"] = self._made[options["no2"]]
-        sources = [_source(converter, int(one)) for one in inputs.split("+")]
+        sources = [source(*converter, int(one)) for one in inputs.split("+")]
         return kind(*sources, **options)
 
     def _edges(self, kind, row, options, _):
@@ -118,41 +119,6 @@ class Parts:
             converter = _class("ads1115", "ADS1115")(self._hardware.i2c(bus), address)
             self._converters[bus, address] = (converter, asyncio.Lock())
         return self._converters[bus, address]
-
-
-class Shared:
-    """A driver that shares its port with others: meters on one line, lanes of one radar."""
-
-    def __init__(self, driver, lock):
-        self._driver, self._lock = driver, lock
-        self.PROPERTIES = driver.PROPERTIES
-        self.WARM_UP_MS, self.MIN_INTERVAL_MS = driver.WARM_UP_MS, driver.MIN_INTERVAL_MS
-
-    async def start(self):
-        """As the driver, when it is its turn."""
-        async with self._lock:
-            await self._driver.start()
-
-    async def read(self):
-        """As the driver, when it is its turn."""
-        async with self._lock:
-            return await self._driver.read()
-
-    async def stop(self):
-        """As the driver, when it is its turn."""
-        async with self._lock:
-            await self._driver.stop()
-
-
-def _source(converter, channel):
-    """A function that is awaited for volts; the converter measures one input at a time."""
-    chip, lock = converter
-
-    async def volts():
-        async with lock:
-            return await chip.volts(channel)
-
-    return volts
 
 
 def _class(module, name):

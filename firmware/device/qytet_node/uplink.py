@@ -7,10 +7,10 @@ the backfill begins anew: a record that comes twice is counted by the server and
 """
 
 import asyncio
-import json
 import random
 
-from qytet_contract import codes, notices, topics
+from qytet_contract import topics
+from qytet_node import messages
 from qytet_node.mqtt import Client, Lost, Refused
 from qytet_node.records import hist, obs
 
@@ -28,7 +28,7 @@ _INTRODUCTION = ("", None)
 class Uplink:
     """`link` brings the network up and opens the stream (`wifi.Wifi`); `timekeeper()` is awaited until time is known.
 
-    `about` is the node's identity: city, device, user, password, fw, board, ds (rows of key and unit).
+    `about` is the node's identity: city, device, user, password, fw, board, ds (rows of key and unit, as JSON).
     `on_command(id, payload)` must be quick; answers come through `answer`.
     """
 
@@ -67,7 +67,7 @@ class Uplink:
     def answer(self, ident, state, why=""):
         """An answer to a command, to be sent before anything else; the oldest goes when there are too many."""
         _bounded(self._answers, ANSWERS)
-        self._answers.append((ident, {"v": 1, "s": state, "why": why[: notices.MAX_TEXT]}))
+        self._answers.append((ident, messages.ack(state, why)))
         self._wake.set()
 
     def introduce(self):
@@ -90,8 +90,7 @@ class Uplink:
     def log(self, up, level, text):
         """A line for the city's log; kept while there is no connection, the oldest goes when there are too many."""
         _bounded(self._logs, LOGS)
-        line = {"v": 1, "boot": self._backlog.boot, "up": up, "lvl": level, "msg": text[: notices.MAX_TEXT]}
-        self._logs.append(line)
+        self._logs.append(messages.log(self._backlog.boot, up, level, text))
         self._wake.set()
 
     # ---- the loop
@@ -129,7 +128,7 @@ class Uplink:
         await self._timekeeper()
         self._progress()
         about = self._about
-        will = (self._topic(topics.STATE), json.dumps(notices.state(self._backlog.boot, "lost")), True)
+        will = (self._topic(topics.STATE), messages.state(self._backlog.boot, "lost"), True)
         client = Client(self._link.open, about["device"], about["user"], about["password"], will=will)
         try:
             await client.connect()
@@ -177,7 +176,7 @@ class Uplink:
             await client.publish(self._topic(topics.OBS), obs(self._backlog.boot, self._live[0][1]))
             self._live.pop(0)
         elif self._logs:
-            await client.publish(self._topic(topics.LOG), json.dumps(self._logs.pop(0)), qos=0)
+            await client.publish(self._topic(topics.LOG), self._logs.pop(0), qos=0)
         elif self._told != self._backlog.dropped:
             await self._tell_lost(client)
         elif not await self._send_old(client):
@@ -191,10 +190,9 @@ class Uplink:
 
     async def _introduce(self, client):
         about, boot = self._about, self._backlog.boot
-        birth = notices.birth(boot, self._backlog.lowest(boot), about["fw"], about["board"], about["ds"])
-        await client.publish(self._topic(topics.BIRTH), json.dumps(birth), retain=True)
-        state = json.dumps(notices.state(boot, "ready"))
-        await client.publish(self._topic(topics.STATE), state, retain=True)
+        birth = messages.birth(boot, self._backlog.lowest(boot), about["fw"], about["board"], about["ds"])
+        await client.publish(self._topic(topics.BIRTH), birth, retain=True)
+        await client.publish(self._topic(topics.STATE), messages.state(boot, "ready"), retain=True)
         await self._tell_lost(client)
 
     async def _tell_lost(self, client):
@@ -211,7 +209,7 @@ class Uplink:
         if first is _INTRODUCTION:
             await self._introduce(client)
         else:
-            await client.publish(self._topic(topics.ACK, first[0]), json.dumps(first[1]))
+            await client.publish(self._topic(topics.ACK, first[0]), first[1])
         if self._answers and self._answers[0] is first:  # it may have had to go meanwhile
             self._answers.pop(0)
 
@@ -261,15 +259,14 @@ class Uplink:
             self._mark(payload)
 
     def _mark(self, payload):
-        try:
-            mark = json.loads(payload)
-            notices.check_stored(mark)
-        except (ValueError, codes.ContractError):
+        found = messages.mark(payload)
+        if found is None:
             return
+        boot, seq = found
         before = self._backlog.depth
-        self._backlog.stored(mark["boot"], mark["seq"])
-        if mark["boot"] == self._backlog.boot:
-            self.confirmed = max(self.confirmed, min(mark["seq"], self._backlog.seq))
+        self._backlog.stored(boot, seq)
+        if boot == self._backlog.boot:
+            self.confirmed = max(self.confirmed, min(seq, self._backlog.seq))
         if self._backlog.depth < before:
             self._marked_at = self._clock.up()
             self._resend_after = RESEND_FIRST_MS
