@@ -44,7 +44,10 @@ def test_ctrl_c_ends_what_waits_and_what_computes(make_board: MakeBoard) -> None
     board = make_board(None, stepped=True)
     board.power_on()
     board.run_for(1)
-    for line in (b"import time; print('go'); time.sleep(10000)\r", b"print('go')\nwhile True: pass\r\r"):
+    for line in (
+        b"import time; print('go'); time.sleep(10000)\r",
+        b"exec('print(\\'go\\')\\nwhile True: pass')\r",
+    ):
         mark = len(board.console.text)
         board.console.feed(line)
         board.console.wait_for("\r\ngo", since=mark)

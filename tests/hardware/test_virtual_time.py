@@ -187,3 +187,20 @@ def test_a_program_that_only_computes_does_not_stop_the_world(make_board: MakeBo
     board.power_on()
     board.at(0.6, passed.set)
     assert passed.wait(5)
+
+
+def test_time_is_held_to_the_walls_while_a_server_works(make_board: MakeBoard) -> None:
+    """While `hold` says so, an hour does not go by; when it no longer does, it does at once."""
+    working = threading.Event()
+    working.set()
+    board = make_board(
+        "import asyncio\nasyncio.run(asyncio.wait_for(asyncio.Event().wait(), 3600))\n", hold=working.is_set
+    )
+    board.power_on()
+    board.console.wait_for("SPI_FAST_FLASH_BOOT")
+    began = board.now_s()
+    assert not threading.Event().wait(0.4)
+    assert board.now_s() - began < 5
+    working.clear()
+    board.console.wait_for("TimeoutError")
+    assert board.now_s() > 3600
