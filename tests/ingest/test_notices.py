@@ -5,6 +5,7 @@ import json
 import pytest
 
 from qytet_contract import notices
+from qytet_ingest.write import settle, write
 from tests.ingest.rig import BOOT, NOW, obs
 
 OTHER = "00000002"
@@ -37,6 +38,8 @@ def test_a_birth_registers_what_it_names(rig):
     names = [rig.topic("birth"), rig.topic("obs"), rig.topic("birth")]
     rig.decoder.feed(batch, names, messages, NOW)
     assert batch.dead == []
+    write(rig.db, batch, rig.registry)
+    settle(batch)
     rig.store(obs(2, NOW + 1, {"pm10": 6.0}))
     found = rig.db.execute("select key from qytet.datastream where device = %s", [rig.device]).fetchall()
     assert sorted(key for (key,) in found) == ["no2", "pm10", "pm2_5", "vehicle_count:lane2"]
