@@ -84,6 +84,7 @@ def fight(battle: Battle, database: DatabaseServer, broker: Broker, folder: Path
         worker.start().wait_ready()
         sender = stack.enter_context(_sender(load, battle, broker.url("simulator"), folder))
         stack.callback(sender.kill)
+        _await_load(worker, sender, folder)
         kills = _kill(battle, worker, broker, database, sender)
         account = _account(sender)
         settle(worker)
@@ -125,6 +126,15 @@ def _sender(load: Load, battle: Battle, url: str, folder: Path) -> "subprocess.P
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=root, env=dict(os.environ))
 
 
+def _await_load(worker: Worker, sender: "subprocess.Popen[bytes]", folder: Path) -> None:
+    """Wait for the load's first message: a broker killed while the devices first connect is another test."""
+    deadline = time.monotonic() + 60
+    while not worker.metric("messages_total"):
+        assert sender.poll() is None, f"the load did not begin: {(folder / 'sender.log').read_text()}"
+        assert time.monotonic() < deadline, "no message of the load arrived"
+        time.sleep(0.05)
+
+
 def _kill(
     battle: Battle,
     worker: Worker,
@@ -135,7 +145,7 @@ def _kill(
     """Kill and start again at seeded moments; goes on while the load lasts, at least `kills` times."""
     luck, kills = random.Random(battle.seed), Counter[str]()
     while kills.total() < battle.kills:
-        assert sender.poll() is None, f"the load ended after {kills.total()} kills: send more, or slower"
+        assert sender.poll() is None, f"the load ended ({sender.returncode}) after {kills.total()} kills"
         time.sleep(luck.uniform(*battle.pause_s))  # the moment is the point: seeded, and awaited by nobody
         victim = luck.choice(battle.victims)
         if victim == "ingest":
