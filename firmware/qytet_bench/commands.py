@@ -1,0 +1,14 @@
+"""`qytet bench`: from a board, a cable and a laptop to a node whose reading is in the database."""
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="The technician's bench: flash, provision, watch and accept nodes.", no_args_is_help=True
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep the group a group, however few commands it has."""
