@@ -30,10 +30,10 @@ class App:
     Raises config.ConfigError or profile.ProfileError for settings that cannot be used.
     """
 
-    def __init__(self, make_hardware, root, etc="/etc", data="/data", say=print):
+    def __init__(self, make_hardware, root, etc="/etc", data="/data", say=print, named="node.json"):
         from qytet_node import wiring
 
-        self.etc, self.data, self.root = etc, data, root
+        self.etc, self.data, self.root, self.named = etc, data, root, named
         wiring.wire(self, make_hardware, FLOOR_MS, say)
         wiring.forget()
         del wiring
@@ -202,8 +202,8 @@ class App:
         return "done", "from %d on" % max(lowest, args["first"])
 
 
-def main(root, etc="/etc", data="/data"):
+def main(root, named="node.json"):
     """Run on the board until the end of days, or until something is so wrong that only a restart helps."""
     from qytet_node.hardware import Hardware
 
-    asyncio.run(App(Hardware, root, etc, data).run())
+    asyncio.run(App(Hardware, root, named=named).run())

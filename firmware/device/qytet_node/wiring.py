@@ -18,7 +18,7 @@ _FORGOTTEN = ("wiring", "config", "profile", "parts")
 
 def wire(app, make_hardware, floor_ms, say):
     """Give the application its parts. Raises config.ConfigError or profile.ProfileError."""
-    app.settings = settings = config.load(app.etc + "/node.json")
+    app.settings = settings = config.load(app.etc + "/" + app.named)
     found, board = profile.load(app.root, settings)
     app.hardware = hardware = make_hardware(board)
     app.clock = Clock(hardware.ticks_ms, hardware.ticks_diff, floor_ms)
