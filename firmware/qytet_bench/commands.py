@@ -2,6 +2,8 @@
 
 import typer
 
+from qytet_bench.image_commands import image, program_
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -12,3 +14,7 @@ app = typer.Typer(
 @app.callback()
 def _group() -> None:
     """Keep the group a group, however few commands it has."""
+
+
+app.command()(image)
+app.command("program")(program_)
