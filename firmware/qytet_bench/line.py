@@ -8,12 +8,13 @@ QytetError
     └── BoardCodeError    what was run on the board failed there
 """
 
+import errno
 import os
 import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import serial
 from serial.tools import list_ports
@@ -37,6 +38,8 @@ _WRITE_S = 5.0
 _AGAIN_S = 0.2
 _PULSE_S = 0.1
 """How long EN is held low; esptool holds it as long."""
+_NO_SUCH_LINES = (errno.ENOTTY, errno.EINVAL)
+"""What a pseudo-terminal says when its RTS is to be set."""
 
 
 class BoardError(QytetError):
@@ -130,9 +133,8 @@ class Line:
             self._port.dtr = True
             self._port.rts = True
         except (OSError, TypeError) as error:
-            if not self._has_modem_lines:
-                return
-            raise self._gone(error) from error
+            if getattr(error, "errno", None) not in _NO_SUCH_LINES:
+                raise self._gone(error) from error
 
     def reopen(self, deadline_s: float, is_cancelled: Callable[[], bool] = lambda: False) -> None:
         """Wait until the port is there again, also under another name, and open it. Raises LineGoneError."""
@@ -157,7 +159,7 @@ class Line:
     def close(self) -> None:
         """Let go of the port; RTS before DTR, as the other order resets the board."""
         try:
-            if self._port.is_open and self._has_modem_lines:
+            if self._port.is_open:
                 self._port.rts = False
                 self._port.dtr = False
         except (OSError, TypeError):
@@ -169,13 +171,9 @@ class Line:
 
     # ---- inside
 
-    @property
-    def _has_modem_lines(self) -> bool:
-        return not self.url.startswith(("socket://", "/dev/pts/"))
-
-    def _open(self) -> serial.SerialBase:
+    def _open(self) -> Any:
         local = "://" not in self.url
-        options = {"exclusive": True} if local and os.name == "posix" else {}
+        options: dict[str, Any] = {"exclusive": True} if local and os.name == "posix" else {}
         try:
             port = serial.serial_for_url(
                 self.url,

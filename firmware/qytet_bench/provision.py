@@ -1,0 +1,245 @@
+"""Puts a node's files onto a board that runs MicroPython already: only those that differ, each verified there.
+
+    interrupt -> look -> hold (no boot.py, no main.py, restart: no watchdog) -> files -> boot.py, slot.json, main.py
+
+A break at any moment leaves a board that answers at its prompt and is finished by the same call; readings that it keeps
+for the city stay. Contents never stand in a command line or a log.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from qytet_bench.line import BoardError, Line, LineGoneError, RestartedError, SilentError
+from qytet_bench.onboard import PART, About, FullError, OnBoard
+from qytet_bench.repl import Repl
+
+__all__ = ["LAST", "MICROPYTHON", "Progress", "Provisioned", "provision"]
+
+MICROPYTHON = (1, 29, 0)
+"""What the node is tested with."""
+LAST = ("/boot.py", "/slot.json", "/main.py")
+"""Written last, in this order: without them no program starts."""
+_FOLDERS = ("/a", "/b", "/etc")
+"""Ours: what lies there and is not wanted is removed, settings on trial and former certificates too."""
+_STARTERS = ("/main.py", "/boot.py")
+_BLOCK = 4096
+_MPY = 6
+_ATTEMPTS = 6
+_BACK_S = 30.0
+
+
+class Progress(Protocol):
+    """Who watches."""
+
+    def said(self, words: str) -> None:
+        """Something happened that a technician should know."""
+
+    def total(self, size: int) -> None:
+        """So many bytes are left to go over."""
+
+    def done(self, size: int) -> None:
+        """So many more have."""
+
+
+@dataclass(slots=True)
+class Provisioned:
+    """What was done: paths, bytes that went over, seconds, and how often the board had to be found again."""
+
+    about: About
+    written: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    equal: int = 0
+    sent: int = 0
+    breaks: int = 0
+    took_s: float = 0.0
+
+
+def provision(
+    line: Line,
+    files: Mapping[str, bytes],
+    progress: Progress,
+    *,
+    chip: str = "",
+    who: tuple[str, str] | None = None,
+    discard_backlog: bool = False,
+    check: Callable[[About], None] | None = None,
+) -> Provisioned:
+    """Make the board's files these; returns when all are verified and the board has been told to start.
+
+    `chip` is what it must be, `who` (city, device) it becomes. Raises BoardError.
+    """
+    work = _Work(line, files, progress, discard_backlog=discard_backlog)
+    began = time.monotonic()
+    work.look_again()
+    about = work.about
+    _check(about, chip)
+    if check is not None:
+        check(about)
+    if who is not None and not discard_backlog:
+        _check_identity(about, who)
+    done = Provisioned(about)
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            if attempt > 1:
+                work.look_again()
+            work.finish(done, new_owner=who is not None and about.who not in (None, who))
+            break
+        except (RestartedError, SilentError, LineGoneError) as error:
+            done.breaks += 1
+            if attempt == _ATTEMPTS:
+                raise
+            progress.said(f"{error.what} Finding it again.")
+    done.took_s = time.monotonic() - began
+    return done
+
+
+class _Work:
+    """One board and what it should hold."""
+
+    def __init__(
+        self, line: Line, files: Mapping[str, bytes], progress: Progress, *, discard_backlog: bool
+    ) -> None:
+        self._line, self._files, self._progress = line, files, progress
+        self._discard = discard_backlog
+        self._digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+        self._repl = Repl(line)
+        self._board = OnBoard(self._repl)
+        self.about = About("", (), "", 0, 0, 0, None, 0)
+
+    def look_again(self) -> None:
+        """Reach the prompt and ask what the board is, wherever it was."""
+        self._enter()
+        self.about = self._board.about()
+
+    def finish(self, done: Provisioned, *, new_owner: bool) -> None:
+        """Bring the board's files to what they should be, and start it."""
+        there = self._survey()
+        wanted = [path for path in self._order() if there.get(path, (0, ""))[1] != self._digests[path]]
+        stale = [path for path in there if path not in self._files]
+        if wanted or stale or new_owner or self._discard:
+            if self._hold(there):
+                there = {path: found for path, found in there.items() if path not in _STARTERS}
+                wanted = [path for path in self._order() if path in wanted or path in _STARTERS]
+            if new_owner or self._discard:
+                self._board.clear("/data")
+            self._board.remove(stale)
+            done.removed += [path for path in stale if path not in done.removed]
+            self._check_room(there, wanted)
+            self._write(wanted, done)
+            self._verify()
+        done.equal = len(self._files) - len(done.written)
+        self._repl.restart()
+
+    def _order(self) -> list[str]:
+        last = [path for path in LAST if path in self._files]
+        return [*sorted(path for path in self._files if path not in LAST), *last]
+
+    def _survey(self) -> dict[str, tuple[int, str]]:
+        top = {*LAST, *(path for path in self._files if path.count("/") == 1)}
+        return self._board.files(_FOLDERS, sorted(top | {path + PART for path in top}))
+
+    def _hold(self, there: Mapping[str, object]) -> bool:
+        """See to it that no program starts, and that no watchdog of one bites; tells whether one could have.
+
+        The watchdog of an ESP32 cannot be stopped once it runs, but for a reset.
+        """
+        starters = [path for path in _STARTERS if path in there]
+        if not starters:
+            return False
+        self._board.remove(starters)
+        self._repl.restart()
+        self._enter()
+        return True
+
+    def _enter(self) -> None:
+        for attempt in (1, 2):
+            try:
+                self._repl.enter()
+                self._board.prepare()
+            except (LineGoneError, RestartedError):
+                if attempt == 2:
+                    raise
+                self._line.reopen(_BACK_S)
+            else:
+                return
+
+    def _check_room(self, there: Mapping[str, tuple[int, str]], wanted: list[str]) -> None:
+        sizes = [_blocks(len(self._files[path])) for path in wanted]
+        freed = sum(_blocks(there[path][0]) for path in wanted if path in there)
+        need = sum(sizes) - freed + max(sizes, default=0)
+        self.about = self._board.about()
+        if need > self.about.free:
+            raise self._full(f"{need // 1024} KB are needed and {self.about.free // 1024} KB are free.")
+
+    def _write(self, wanted: list[str], done: Provisioned) -> None:
+        self._progress.total(sum(len(self._files[path]) for path in wanted))
+        for path in wanted:
+            try:
+                self._board.write(path, self._files[path], self._digests[path], self._progress.done)
+            except FullError as error:
+                raise self._full(error.what) from error
+            done.sent += len(self._files[path])
+            if path not in done.written:
+                done.written.append(path)
+
+    def _verify(self) -> None:
+        found = {path: digest for path, (_, digest) in self._survey().items()}
+        wrong = sorted(
+            path for path in {*found, *self._digests} if found.get(path) != self._digests.get(path)
+        )
+        if wrong:
+            raise BoardError(
+                f"{len(wrong)} files on the board are not what they should be: {', '.join(wrong[:3])}.",
+                why="They were verified when they were written: the flash does not keep what it is given.",
+                do="Repeat the command; if it happens again, replace the board.",
+            )
+
+    def _full(self, why: str) -> FullError:
+        held = self.about.held
+        if held:
+            do = (
+                f"{held // 1024} KB are readings that wait for the city: let the node send them first, or give them"
+                " up with --discard-backlog."
+            )
+        else:
+            do = "Other files take the room: write the whole flash anew with `qytet bench flash`."
+        return FullError("The board's flash has no room for the node.", why=why, do=do)
+
+
+def _blocks(size: int) -> int:
+    """Bytes that a file takes of the flash, its entry included."""
+    return -(-(size + 64) // _BLOCK) * _BLOCK
+
+
+def _check(about: About, chip: str) -> None:
+    if about.name != "micropython":
+        raise BoardError(
+            f"The board runs {about.name or 'something else'}, not MicroPython.", do="`qytet bench flash`."
+        )
+    if about.version < MICROPYTHON or about.mpy != _MPY:
+        found, wanted = (".".join(map(str, version)) for version in (about.version, MICROPYTHON))
+        raise BoardError(
+            f"The board runs MicroPython {found}.",
+            why=f"The node is made for {wanted} and later, with .mpy files of version {_MPY}.",
+            do="Write a newer image: `qytet bench flash`.",
+        )
+    if chip and about.chip and about.chip != chip:
+        raise BoardError(
+            f"The board has the chip {about.chip}, and the node's settings are for {chip}.",
+            why=f"It calls itself {about.machine!r}.",
+            do="Take the right board, or give the one that this is by --board.",
+        )
+
+
+def _check_identity(about: About, who: tuple[str, str]) -> None:
+    """Readings of one node must never be sent under another's name."""
+    if about.who is not None and about.who != who and about.held:
+        city, device = about.who
+        raise BoardError(
+            f"The board is {device} of {city} and holds {about.held // 1024 + 1} KB of its readings.",
+            why=f"As {who[1]} it would send under that name whatever the city has not stored yet.",
+            do="Let it send them first; then, or to give them up, repeat with --discard-backlog.",
+        )
