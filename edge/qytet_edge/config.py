@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from qytet.broker import BrokerUrl
 from qytet.errors import SettingsError
 from qytet.settings import LogSettings
 from qytet_edge.clock.config import ClockConfig
@@ -121,12 +122,13 @@ class UplinkSection(_Section):
 
     @model_validator(mode="after")
     def _safe(self) -> "UplinkSection":
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-            raise ValueError(f"url must be mqtts://host:port or mqtt://host:port, not {parts.scheme!r}")
-        if parts.username or parts.password:
+        try:
+            broker = BrokerUrl.parse(self.url)
+        except ValueError as error:
+            raise ValueError(f"url must be mqtts://host:port or mqtt://host:port: {error}") from None
+        if broker.user or broker.password:
             raise ValueError("url must not hold user or password: use `user` and `password_file`")
-        if parts.scheme == "mqtt" and not is_here(parts.hostname) and not self.plain_allowed:
+        if not broker.tls and not is_here(broker.host) and not self.plain_allowed:
             raise ValueError("url is plain mqtt to another machine: use mqtts, or set plain_allowed = true")
         if bool(self.cert_file) != bool(self.key_file):
             raise ValueError("cert_file and key_file belong together")

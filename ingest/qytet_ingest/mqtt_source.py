@@ -14,9 +14,9 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from qytet import log
+from qytet.broker import BrokerUrl
 from qytet.errors import ServerError, SettingsError
 from qytet_ingest import mqtt_packets as mqtt
 from qytet_ingest.source import Chunk
@@ -338,30 +338,18 @@ class _Pulse:
         return max(0.05, min(_CONNECT_S, self._keepalive / 2 - (time.monotonic() - self._spoke)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Address:
-    host: str
-    port: int
-    tls: bool
-    user: str
-    password: str
-
-
-def _address(url: str) -> _Address:
-    parts = urlsplit(url)
+def _address(url: str) -> BrokerUrl:
     try:
-        port = parts.port or (8883 if parts.scheme == "mqtts" else 1883)
-    except ValueError:
-        port = 0
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or not port:
+        return BrokerUrl.parse(url)
+    except ValueError as error:
         raise SettingsError(
-            "[broker] url is not a broker's address.", do="Write mqtt://user:password@host:1883 or mqtts://…"
-        )
-    tls = parts.scheme == "mqtts"
-    return _Address(parts.hostname, port, tls, unquote(parts.username or ""), unquote(parts.password or ""))
+            "[broker] url is not a broker's address.",
+            why=str(error),
+            do="Write mqtt://user:password@host:1883 or mqtts://…",
+        ) from None
 
 
-def _open(address: _Address, options: Options) -> socket.socket:
+def _open(address: BrokerUrl, options: Options) -> socket.socket:
     connection = socket.create_connection((address.host, address.port), timeout=_CONNECT_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)

@@ -13,11 +13,8 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from qytet import settings
-from qytet.embedded.where import embedded_broker_url
 from qytet.errors import InputError
 from qytet_simulators.city.fleet import CITIES, Fleet, load_fleet
-from qytet_simulators.device.address import Address
 from qytet_simulators.device.backlog import Patience
 from qytet_simulators.device.describe import description
 from qytet_simulators.device.flood import FloodResult, Pace, flood, prepare
@@ -30,6 +27,7 @@ from qytet_simulators.device.town import Plan
 from qytet_simulators.faults import QUIET, load_scenario, sample_scenarios
 from qytet_simulators.fuzz import Fuzzer, load_vectors, parcels, recorded
 from qytet_simulators.instruments.commands import instruments
+from qytet_simulators.known import known_address
 from qytet_simulators.oracle import OracleWriter, expected_rows
 
 __all__ = ["app"]
@@ -96,7 +94,7 @@ def city(
         faithful=resend,
     )
     conduct = Conduct(
-        _address(broker, ca_file),
+        known_address(broker, ca_file),
         connections,
         Manners(window=window, mqtt5=mqtt5, persistent=persistent),
         duration,
@@ -180,7 +178,7 @@ def flood_command(
     if describe_only:
         typer.echo(json.dumps(load.description(), ensure_ascii=False))
         return
-    address = _address(broker, None)
+    address = known_address(broker, None)
     parts = prepare(load, connections)
     if oracle:
         with OracleWriter(oracle) as writer:
@@ -211,7 +209,7 @@ def fuzz(
     as_json: bool = _JSON,
 ) -> None:
     """Send messages that the contract refuses, in the names of the fleet's devices: each is one dead letter."""
-    address = _address(broker, None)
+    address = known_address(broker, None)
     fuzzer = Fuzzer(
         seed,
         [(one.city, one.name) for one in load_fleet(cities).devices],
@@ -268,20 +266,6 @@ def _start_ms(start: datetime | None, speed: float, duration: float | None) -> i
             "--start lies in the future.", do="Devices measure the past: give an earlier instant."
         )
     return start_ms
-
-
-def _address(broker: str, ca_file: Path | None) -> Address:
-    everything = settings.load()
-    known = everything.broker
-    embedded = everything.data_dir / "nats"
-    url = broker or known.url.get_secret_value() or embedded_broker_url(embedded, "simulator")
-    if not url:
-        raise InputError(
-            "No broker is known.",
-            why="Neither --broker nor the setting [broker] url says where it is, and no embedded one runs.",
-            do="Give --broker mqtt://user:password@host:port, or start everything with `make demo`.",
-        )
-    return Address.parse(url, ca_file or known.ca_file)
 
 
 def _print(data: dict[str, Any], as_json: bool, text: str) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from qytet.broker import BrokerUrl
 from qytet.deploy.check import local_configuration
 from qytet.deploy.create import create
 from qytet.deploy.layout import Layout
-from qytet.doctor.mqtt import Link, Target
+from qytet.doctor.mqtt import Link
 from qytet.embedded._process import Child, spawn
 from qytet.embedded.ports import free_port
 from tests.fixtures.availability import required
@@ -50,7 +51,7 @@ class Broker:
 
     def link(self, user: str, password: str, *, ca_file: Path | None = None) -> Link:
         """Connect over TLS as the deployment's devices do."""
-        target = Target("localhost", self.port, True, user, password)
+        target = BrokerUrl("localhost", self.port, True, user, password)
         return Link(target, ca_file=ca_file or self.layout.ca_certificate)
 
     def own(self, user: str) -> Link:

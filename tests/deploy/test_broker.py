@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from qytet.broker import BrokerUrl
 from qytet.deploy import composition, devices, tls
-from qytet.doctor.mqtt import Link, RefusedError, Target
+from qytet.doctor.mqtt import Link, RefusedError
 from tests.deploy.conftest import Broker
 from tests.fixtures.availability import required
 from tests.servers import apt
@@ -112,7 +113,7 @@ def test_there_is_no_way_in_without_tls(broker: Broker) -> None:
     """A client that speaks plain MQTT to the broker gets no answer but the end of the connection."""
     password = (broker.layout.secrets / "broker_ingest_password").read_text()
     with pytest.raises(OSError):
-        Link(Target("localhost", broker.port, False, "ingest", password))
+        Link(BrokerUrl("localhost", broker.port, False, "ingest", password))
 
 
 def test_a_client_trusts_this_deployments_authority_only(broker: Broker, tmp_path: Path) -> None:

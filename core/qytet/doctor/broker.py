@@ -5,9 +5,10 @@ import secrets
 import socket
 import ssl
 
+from qytet.broker import BrokerUrl
 from qytet.doctor.context import Context
 from qytet.doctor.finding import Finding, ok, problem, warning
-from qytet.doctor.mqtt import ClosedError, Link, RefusedError, Target, parse_url
+from qytet.doctor.mqtt import ClosedError, Link, RefusedError
 from qytet.embedded.where import embedded_broker_url
 from qytet_contract import topics
 
@@ -28,9 +29,14 @@ def broker(context: Context) -> list[Finding]:
             )
         ]
     try:
-        target = parse_url(url)
+        target = BrokerUrl.parse(url)
     except ValueError as error:
-        return [problem(str(error), "Set [broker] url to mqtts://user:password@host:port.")]
+        return [
+            problem(
+                f"[broker] url cannot be used: {error}",
+                "Set [broker] url to mqtts://user:password@host:port.",
+            )
+        ]
     for file in (settings.ca_file, settings.cert_file, settings.key_file):
         if file is not None and not os.access(file, os.R_OK):
             return [
@@ -44,7 +50,7 @@ def broker(context: Context) -> list[Finding]:
             key_file=settings.key_file,
             timeout=_LIMIT,
         ) as link:
-            said = f"{target.user or 'anonymous'} is let in at {target.host}:{target.port}"
+            said = f"{target.user or 'anonymous'} is let in at {target}"
             return [Finding(ok("").state, said, name="login"), *_safety(target), *_rights(link)]
     except (OSError, ssl.SSLError) as error:
         return [_unreachable(error, target)]
@@ -78,14 +84,14 @@ def _denied(why: str) -> Finding:
     return Finding(found.state, found.what, found.do, name="rights")
 
 
-def _safety(target: Target) -> list[Finding]:
+def _safety(target: BrokerUrl) -> list[Finding]:
     if target.tls or target.host in ("localhost", "127.0.0.1", "::1"):
         return []
     return [warning("the password travels unencrypted", "Use mqtts:// and the broker's TLS port.")]
 
 
-def _unreachable(error: OSError, target: Target) -> Finding:
-    where = f"{target.host}:{target.port}"
+def _unreachable(error: OSError, target: BrokerUrl) -> Finding:
+    where = f"{target}"
     if isinstance(error, ssl.SSLCertVerificationError):
         do = "Set [broker] ca_file to the CA that signed it, or renew it with `qytet deploy init --rotate …`."
         return problem(f"{where}: its certificate is not trusted: {error.verify_message}", do)

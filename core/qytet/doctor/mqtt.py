@@ -7,13 +7,13 @@ import secrets
 import socket
 import ssl
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote, urlsplit
 
-__all__ = ["ClosedError", "Link", "RefusedError", "Target", "parse_url"]
+from qytet.broker import BrokerUrl
+
+__all__ = ["ClosedError", "Link", "RefusedError"]
 
 _CONNECT, _CONNACK, _PUBLISH, _PUBACK, _SUBSCRIBE, _SUBACK = 0x10, 0x20, 0x30, 0x40, 0x82, 0x90
 _DISCONNECT = b"\xe0\x00"
@@ -36,45 +36,12 @@ class ClosedError(RefusedError):
     """The broker closed the connection without a word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A broker's address and a user; `repr` shows no password."""
-
-    host: str
-    port: int
-    tls: bool
-    user: str
-    password: str
-
-    def __repr__(self) -> str:
-        return f"Target({'mqtts' if self.tls else 'mqtt'}://{self.user}@{self.host}:{self.port})"
-
-
-def parse_url(url: str) -> Target:
-    """Take mqtt://user:password@host:port or mqtts://… apart. Raises ValueError, without the password."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ValueError("the broker's URL is malformed") from None
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise ValueError("the broker's URL is not mqtt://… or mqtts://… with a host")
-    tls = parts.scheme == "mqtts"
-    return Target(
-        parts.hostname,
-        port or (8883 if tls else 1883),
-        tls,
-        unquote(parts.username or ""),
-        unquote(parts.password or ""),
-    )
-
-
 class Link:
     """A connection to a broker; a context manager. Every wait ends after `timeout` s with TimeoutError."""
 
     def __init__(
         self,
-        target: Target,
+        target: BrokerUrl,
         *,
         ca_file: Path | None = None,
         cert_file: Path | None = None,
@@ -136,7 +103,7 @@ class Link:
             start = 2 + length + (2 if kind & 0x06 else 0)  # a packet id, if QoS is not 0
             self._inbox.append((body[2 : 2 + length].decode(), bytes(body[start:])))
 
-    def _log_in(self, target: Target) -> None:
+    def _log_in(self, target: BrokerUrl) -> None:
         self._send(_connect(target))
         kind, body = self._packet()
         if kind != _CONNACK or len(body) != 2:
@@ -176,7 +143,7 @@ def _secured(
     return context.wrap_socket(raw, server_hostname=host)
 
 
-def _connect(target: Target) -> bytes:
+def _connect(target: BrokerUrl) -> bytes:
     flags = 0x02 | (0x80 if target.user else 0) | (0x40 if target.password else 0)  # 3.1.2.3: clean session
     body = _text("MQTT") + bytes([4, flags]) + (30).to_bytes(2, "big")  # level 4; keep alive 30 s
     body += _text(f"qytet-doctor-{secrets.token_hex(4)}")

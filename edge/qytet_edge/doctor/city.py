@@ -6,8 +6,9 @@ import socket
 import ssl
 from typing import Any
 
+from qytet.broker import BrokerUrl
 from qytet.doctor.finding import Finding, ok, problem, warning
-from qytet.doctor.mqtt import ClosedError, Link, RefusedError, Target
+from qytet.doctor.mqtt import ClosedError, Link, RefusedError
 from qytet.errors import QytetError
 from qytet_contract import topics
 from qytet_edge.doctor.scene import Scene
@@ -72,7 +73,7 @@ def _unconfirmed(gateway: str, told: dict[str, Any]) -> Finding:
 
 
 def _log_in(scene: Scene, where: Address) -> Finding:
-    target = Target(where.host, where.port, where.tls, where.user, where.password)
+    target = BrokerUrl(where.host, where.port, where.tls, where.user, where.password)
     mark = topics.topic(scene.config.gateway.city, scene.config.gateway.name, topics.STORED)
     try:
         with Link(

@@ -3,13 +3,12 @@
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
+from qytet.broker import BrokerUrl
 from qytet.errors import InputError
 
 __all__ = ["Address"]
 
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
 _EXAMPLE = "Write it as mqtts://gateway@host:8883 (or mqtt://host:1883 for a broker on this machine)."
 
 
@@ -42,22 +41,15 @@ class Address:
         Raises InputError, which never shows a password.
         """
         try:
-            parts = urlsplit(url)
-            port = parts.port
+            parts = BrokerUrl.parse(url)
         except ValueError as error:
-            raise InputError("The broker's URL cannot be read.", why=str(error), do=_EXAMPLE) from None
-        if parts.scheme not in _PORTS or not parts.hostname:
-            raise InputError(
-                "The broker's URL cannot be used.",
-                why=f"Its scheme is {parts.scheme!r} and its host {parts.hostname!r}.",
-                do=_EXAMPLE,
-            )
+            raise InputError("The broker's URL cannot be used.", why=str(error), do=_EXAMPLE) from None
         return cls(
-            host=parts.hostname,
-            port=port or _PORTS[parts.scheme],
-            user=unquote(parts.username or "") or user,
-            password=unquote(parts.password or "") or password,
-            tls=parts.scheme == "mqtts",
+            host=parts.host,
+            port=parts.port,
+            user=parts.user or user,
+            password=parts.password or password,
+            tls=parts.tls,
             ca_file=ca_file,
             cert_file=cert_file,
             key_file=key_file,

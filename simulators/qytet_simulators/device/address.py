@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
+from qytet.broker import BrokerUrl
 from qytet.errors import InputError
 
 __all__ = ["Address"]
 
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
 _DEVICE = "{device}"
 
 
@@ -27,26 +26,12 @@ class Address:
     def parse(cls, url: str, ca_file: Path | None = None) -> "Address":
         """Read a URL. Raises InputError, which never shows the password."""
         try:
-            parts = urlsplit(url)
-            port = parts.port
+            parts = BrokerUrl.parse(url)
         except ValueError as error:
-            raise InputError("The broker's URL cannot be read.", why=str(error), do=_EXAMPLE) from None
-        if parts.scheme not in _PORTS or not parts.hostname:
-            raise InputError(
-                "The broker's URL cannot be used.",
-                why=f"Its scheme is {parts.scheme!r} and its host {parts.hostname!r}.",
-                do=_EXAMPLE,
-            )
+            raise InputError("The broker's URL cannot be used.", why=str(error), do=_EXAMPLE) from None
         if ca_file and not ca_file.is_file():
             raise InputError(f"The CA file {ca_file} does not exist.")
-        return cls(
-            parts.hostname,
-            port or _PORTS[parts.scheme],
-            unquote(parts.username or ""),
-            unquote(parts.password or ""),
-            parts.scheme == "mqtts",
-            ca_file,
-        )
+        return cls(parts.host, parts.port, parts.user, parts.password, parts.tls, ca_file)
 
     @property
     def per_device(self) -> bool:

@@ -8,10 +8,8 @@ from typing import Annotated
 
 import typer
 
-from qytet import settings
-from qytet.embedded.where import embedded_broker_url
-from qytet.errors import InputError
 from qytet_simulators.instruments.rack import CONFIG, DEVICES, Rack
+from qytet_simulators.known import known_url
 
 __all__ = ["instruments"]
 
@@ -30,7 +28,7 @@ def instruments(
 ) -> None:
     """An energy meter, a dust and a CO2 sensor on serial ports, and the configuration of a gateway that reads them."""
     rack = Rack(folder, shaky=shaky)
-    rack.prepare(broker or _known_broker())
+    rack.prepare(known_url(broker))
     config, devices = rack.folder / CONFIG, rack.folder / DEVICES
     if as_json:
         typer.echo(json.dumps({"config": str(config), "devices": str(devices)}))
@@ -40,18 +38,6 @@ def instruments(
         typer.echo(f"  qytet edge run --config {config}")
         typer.echo("Ctrl-C takes them away.")
     asyncio.run(_show(rack, duration))
-
-
-def _known_broker() -> str:
-    known = settings.load()
-    url = known.broker.url.get_secret_value() or embedded_broker_url(known.data_dir / "nats", "simulator")
-    if not url:
-        raise InputError(
-            "No broker is known.",
-            why="Neither --broker nor the setting [broker] url says where it is, and no embedded one runs.",
-            do="Give --broker mqtt://user:password@host:port, or start everything with `make demo`.",
-        )
-    return url
 
 
 async def _show(rack: Rack, duration: float | None) -> None:

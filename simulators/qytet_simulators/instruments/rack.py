@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from struct import pack, unpack
-from urllib.parse import unquote, urlsplit
 
+from qytet.broker import BrokerUrl
 from qytet.errors import InputError
 from qytet_simulators.city.fleet import load_fleet
 from qytet_simulators.device.describe import city_row, device_row, site_row
@@ -148,17 +148,17 @@ class Rack:
                 await stop.wait()
 
     def _write_config(self, broker_url: str) -> None:
-        broker = urlsplit(broker_url)
+        broker = BrokerUrl.parse(broker_url)
         user = ""
-        if broker.username:
+        if broker.user:
             secret = self.folder / _PASSWORD
             secret.touch(mode=0o600)
-            secret.write_text(unquote(broker.password or "") + "\n", encoding="utf-8")
-            user = f'user = "{unquote(broker.username)}"\npassword_file = "{_PASSWORD}"\n'
+            secret.write_text(broker.password + "\n", encoding="utf-8")
+            user = f'user = "{broker.user}"\npassword_file = "{_PASSWORD}"\n'
         text = _GATEWAY_TOML.format(
             gateway=GATEWAY,
             meter=METER,
-            url=f"{broker.scheme}://{broker.hostname}:{broker.port or 1883}",
+            url=f"{'mqtts' if broker.tls else 'mqtt'}://{broker}",
             user=user,
             data_dir=json.dumps(str(self.folder / "gateway")),
             meter_port=json.dumps(str(self.folder / "meters")),

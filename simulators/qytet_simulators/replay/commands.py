@@ -24,9 +24,8 @@ from rich.progress import (
 from rich.text import Text
 
 from qytet import settings
-from qytet.embedded.where import embedded_broker_url
 from qytet.errors import InputError
-from qytet_simulators.device import Address
+from qytet_simulators.known import known_address
 from qytet_simulators.replay import account, describe, mapping
 from qytet_simulators.replay.recording import Recording, Window, opened
 from qytet_simulators.replay.run import Live, Orders, Replay
@@ -87,7 +86,9 @@ def replay(
         if check:
             _report(recording, account.Sent(), as_json)
             return
-        orders = Orders(_address(broker, ca_file), Live(speed, keep_time) if live else None, rate, patience)
+        orders = Orders(
+            known_address(broker, ca_file), Live(speed, keep_time) if live else None, rate, patience
+        )
         _deliver(recording, orders, fresh, as_json)
 
 
@@ -134,20 +135,6 @@ def _data(data: Path | None) -> Path:
     if not data.is_dir():
         raise InputError(f"The data folder {data} does not exist.")
     return data
-
-
-def _address(broker: str, ca_file: Path | None) -> Address:
-    everything = settings.load()
-    ours = everything.broker
-    embedded = everything.data_dir / "nats"
-    url = broker or ours.url.get_secret_value() or embedded_broker_url(embedded, "simulator")
-    if not url:
-        raise InputError(
-            "No broker was given.",
-            why="Neither --broker nor `broker.url` of the settings says where it is, and no embedded one runs.",
-            do="Give --broker mqtt://user:password@127.0.0.1:PORT.",
-        )
-    return Address.parse(url, ca_file or ours.ca_file)
 
 
 def _window(start: str, end: str, zone: str) -> Window:

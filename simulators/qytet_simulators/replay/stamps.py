@@ -7,14 +7,14 @@ most often the stamps are not civil time at all), "before" (the clock was not se
 or "missing" (the row is left out, and counted).
 """
 
-import re
 from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-__all__ = ["SkippedHourError", "Stamps", "Time", "check_time", "zone_of"]
+from qytet.zones import zone_of
+
+__all__ = ["SkippedHourError", "Stamps", "Time", "check_time"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -41,20 +41,6 @@ class Time(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class SkippedHourError(ValueError):
     """A local time that the clocks jumped over."""
-
-
-def zone_of(name: str) -> tzinfo | None:
-    """The zone that a mapping names; None for "stamp". Raises ValueError."""
-    if name == "stamp":
-        return None
-    offset = re.fullmatch(r"([+-])(\d\d):(\d\d)", name)
-    if offset:
-        size = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
-        return timezone(-size if offset[1] == "-" else size)
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"zone {name!r} is not an IANA name, an offset such as +01:00, or stamp") from error
 
 
 def check_time(rule: Time) -> None:

@@ -6,14 +6,14 @@ checkpoint, so that a restart within that hour changes nothing. A stamp within t
 none: it is refused, unless `skipped` says that the instrument's clock was simply not set forward in time.
 """
 
-import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-__all__ = ["Passes", "Stamps", "Time", "zone_of"]
+from qytet.zones import zone_of
+
+__all__ = ["Passes", "Stamps", "Time"]
 
 Passes = dict[str, tuple[str, int]]
 """By series: the last local stamp (ISO) that meant two instants, and which of them it was (0 or 1)."""
@@ -72,20 +72,6 @@ class Time(BaseModel):
     def columns(self) -> tuple[str, ...]:
         """The columns that make up a stamp."""
         return (self.column,) if isinstance(self.column, str) else self.column
-
-
-def zone_of(name: str) -> tzinfo | None:
-    """The zone that `name` means; None for "stamp". Raises ValueError."""
-    if name == "stamp":
-        return None
-    offset = re.fullmatch(r"([+-])(\d\d):(\d\d)", name)
-    if offset:
-        size = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
-        return timezone(-size if offset[1] == "-" else size)
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"zone {name!r} is not an IANA name, an offset such as +01:00, or stamp") from error
 
 
 class Stamps:

@@ -13,11 +13,11 @@ from fnmatch import fnmatchcase
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import Field, field_validator
 
+from qytet.broker import BrokerUrl
 from qytet.doctor.finding import Finding, ok, problem
 from qytet.errors import QytetError, SettingsError
 from qytet_contract import notices, topics
@@ -69,12 +69,13 @@ class Config(SourceConfig):
     @field_validator("url")
     @classmethod
     def _plain(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-            raise ValueError("write it as mqtt://127.0.0.1:1883 or mqtts://host:8883")
-        if parts.username or parts.password:
+        try:
+            broker = BrokerUrl.parse(url)
+        except ValueError as error:
+            raise ValueError(f"write it as mqtt://127.0.0.1:1883 or mqtts://host:8883: {error}") from None
+        if broker.user or broker.password:
             raise ValueError("no user or password here: use `user` and `password_file`")
-        if parts.scheme == "mqtt" and not is_here(parts.hostname):
+        if not broker.tls and not is_here(broker.host):
             raise ValueError("url is plain mqtt to another machine: use mqtts")
         return url
 
