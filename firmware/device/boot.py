@@ -1,0 +1,1 @@
+"""Does nothing, by intent: an error here would keep main.py from running, and the bench's tools run this too."""
