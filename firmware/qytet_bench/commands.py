@@ -3,6 +3,7 @@
 import typer
 
 from qytet_bench.image_commands import image, program_
+from qytet_bench.update.commands import bundle, key
 
 __all__ = ["app"]
 
@@ -18,3 +19,5 @@ def _group() -> None:
 
 app.command()(image)
 app.command("program")(program_)
+app.command()(key)
+app.command()(bundle)
