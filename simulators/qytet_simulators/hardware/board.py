@@ -230,6 +230,11 @@ class Board:
         """Do something in the bench's thread, between two moments of the board."""
         return self._loop.call(act)
 
+    @property
+    def loop(self) -> Loop:
+        """The bench's thread, for what else lives in it."""
+        return self._loop
+
     # ---- inside: lifecycle
 
     def _happened(self, kind: str, **facts: object) -> None:
