@@ -2,6 +2,7 @@
 
 import typer
 
+from qytet_bench.flash_commands import flash, ports
 from qytet_bench.image_commands import image, program_
 from qytet_bench.update.commands import bundle, key
 
@@ -21,3 +22,5 @@ app.command()(image)
 app.command("program")(program_)
 app.command()(key)
 app.command()(bundle)
+app.command()(flash)
+app.command()(ports)

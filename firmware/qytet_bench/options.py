@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Board", "City", "Config", "Device", "Json", "PasswordFile", "Profile", "Site"]
+__all__ = [
+    "Baud",
+    "Board",
+    "City",
+    "Config",
+    "Device",
+    "Json",
+    "PasswordFile",
+    "PortOption",
+    "Profile",
+    "Replace",
+    "Site",
+]
 
 Config = Annotated[Path, typer.Option(help="What the city's nodes have in common.")]
 Device = Annotated[str, typer.Option(help="The device's name.")]
@@ -16,5 +28,14 @@ City = Annotated[str, typer.Option(help="The city. Empty: as bench.toml says.")]
 PasswordFile = Annotated[
     Path | None,
     typer.Option(help="A file with the password that the broker's operator issued. None: the vault's own."),
+]
+PortOption = Annotated[
+    str,
+    typer.Option("--port", help="Such as /dev/ttyUSB0, COM3, rfc2217://host:port. Empty: the only board's."),
+]
+Baud = Annotated[int, typer.Option(min=9600, max=2000000, help="Bits a second while writing.")]
+Replace = Annotated[
+    bool,
+    typer.Option("--replace", help="The device moves to this board, or this board becomes another device."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
