@@ -26,6 +26,8 @@ class Act(Enum):
     """The flash's checksum comes out as another."""
     WRONG_ORDER = auto()
     """The answer is that of another command."""
+    REPLY_TWICE = auto()
+    """The answer comes a second time, when the host has gone on."""
     NOISE_IN = auto()
     """A byte of the command changes on the way to the board."""
     NOISE_OUT = auto()

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from qytet_simulators.hardware.board import Board
-from qytet_simulators.hardware.rom.chips import chip_named
+from qytet_simulators.hardware.rom.chips import RomChip, chip_named
 from qytet_simulators.hardware.rom.faults import Fault, Faults
 from qytet_simulators.hardware.rom.line import Line, Mode
 from qytet_simulators.hardware.rom.serve import Pty, Rfc2217
@@ -26,9 +26,11 @@ class RomPort:
     `chip`: esp32, esp32s3 or esp32c3; give the board the same `bootloader_at` (`CHIPS[chip].bootloader_at`).
     """
 
-    def __init__(self, board: Board, chip: str = "esp32", faults: Faults | Iterable[Fault] = ()) -> None:
+    def __init__(
+        self, board: Board, chip: str | RomChip = "esp32", faults: Faults | Iterable[Fault] = ()
+    ) -> None:
         self.board = board
-        self.chip = chip_named(chip)
+        self.chip = chip_named(chip) if isinstance(chip, str) else chip
         self.faults = faults if isinstance(faults, Faults) else Faults(*faults)
         self._modes = threading.Condition()
         self._line = Line(board, self.chip, self.faults, self._mode_changed, self._vanish)

@@ -41,7 +41,6 @@ class Session:
         self._loader: Loader = RomLoader(chip, Registers(chip, mac, flash), flash)
         self._deframer = Deframer()
         self._over = False
-        self._last_command = 0
 
     @property
     def is_stub(self) -> bool:
@@ -85,7 +84,6 @@ class Session:
         answer, why = self._answered(asked) if act is not Act.REFUSE else (Answer(), Why.WRITE_FAILED)
         if not answer.silent and act is not Act.LOSE_REPLY:
             self._reply(asked.command, answer, why, act)
-        self._last_command = asked.command
         if answer.after is not None:
             self._afterwards(answer.after)
 
@@ -107,9 +105,9 @@ class Session:
         if act is Act.WRONG_MD5 and data:
             data = self._loader.digest(data)
         if act is Act.WRONG_ORDER:
-            command = self._last_command or Command.SYNC
+            command = Command.SYNC if command == Command.READ_REG else Command.READ_REG
         packet = reply(command, answer.value, data, self._loader.status(why))
-        for _ in range(answer.copies):
+        for _ in range(answer.copies * (2 if act is Act.REPLY_TWICE else 1)):
             said = framed(packet)
             self._world.say(self._faults.garbled(said) if act is Act.NOISE_OUT else said)
 

@@ -1,0 +1,62 @@
+"""Runs the real esptool on a port, as a technician's bench does."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+_QUICK = Path(__file__).parent / "quick"
+_SHORT_LIMITS = (
+    "[esptool]\ntimeout = 0.4\nsync_timeout = 0.1\nserial_write_timeout = 1\nconnect_attempts = 2\n"
+)
+
+
+class Done(NamedTuple):
+    """How a run ended."""
+
+    code: int
+    said: str
+
+
+class Esptool:
+    """`folder` keeps its settings: the time limits are short, as the simulated board answers at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._settings = folder / "esptool.cfg"
+        self._settings.write_text(_SHORT_LIMITS)
+
+    def run(self, port: str, *words: str, before: str | None = None) -> Done:
+        """Its exit code and everything it said. `before` as its option of that name."""
+        if before is None:
+            before = "default-reset" if "://" in port else "no-reset"
+        done = subprocess.run(
+            [sys.executable, "-m", "esptool", "--port", port, "--before", before, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+            env={
+                **os.environ,
+                "ESPTOOL_CFGFILE": str(self._settings),
+                "PYTHONPATH": str(_QUICK),
+                "COLUMNS": "300",
+                "TERM": "dumb",
+            },
+        )
+        return Done(done.returncode, done.stdout)
+
+    def works(self, port: str, *words: str, before: str | None = None) -> str:
+        """What it said; fails the test if it failed."""
+        done = self.run(port, *words, before=before)
+        assert done.code == 0, done.said
+        return done.said
+
+
+def pieces(*written: tuple[int, Path]) -> Iterator[str]:
+    """Addresses and files as write-flash wants them."""
+    for address, path in written:
+        yield hex(address)
+        yield str(path)
