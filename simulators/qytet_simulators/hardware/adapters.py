@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Mapping
 
 from qytet_simulators.hardware.ports import UartLine
+from qytet_simulators.hardware.spoil import spoilt
 from qytet_simulators.instruments.uart import Faults, Told
 from qytet_simulators.instruments.uart_models import Model
 
@@ -65,22 +66,9 @@ class FrameSensor:
     def _speak(self, after_us: int) -> None:
         assert self._line is not None
         values = dict(self._values())
-        data, good = self._spoilt(self.model.frame(values))
+        data, good = spoilt(self.model.frame(values), self.faults, self.model.checksum_at, self._luck)
         if good:
             self.told.good.append(values)
         else:
             self.told.spoilt += 1
         self._line.say(data, after_us)
-
-    def _spoilt(self, frame: bytes) -> tuple[bytes, bool]:
-        """What goes out instead of a frame, and whether a reader can read it."""
-        chance, faults = self._luck.random(), self.faults
-        if chance < faults.bad_checksum:
-            wrong = bytearray(frame)
-            wrong[self.model.checksum_at] ^= 1 << self._luck.randrange(8)
-            return bytes(wrong), False
-        if chance < faults.bad_checksum + faults.truncated:
-            return frame[: self._luck.randrange(1, len(frame))], False
-        if chance < faults.bad_checksum + faults.truncated + faults.garbage:
-            return self._luck.randbytes(self._luck.randrange(1, 40)) + frame, True
-        return frame, True

@@ -23,9 +23,12 @@ class Wiring:
     adc: dict[int, AnalogSource] = field(default_factory=dict)
     pwm: dict[int, PwmLoad] = field(default_factory=dict)
     onewire: dict[int, list[OneWireDevice]] = field(default_factory=dict)
+    others: list[object] = field(default_factory=list)
+    """Whatever hangs on no pin and wants to know of power: `plugged(clock)`."""
 
     def devices(self) -> list[object]:
         """Everything that may want to know when there is power, each once."""
-        chips: list[object] = [chip for bus in self.i2c.values() for chip in bus.chips.values()]
+        chips: list[object] = [*self.others]
+        chips += [chip for bus in self.i2c.values() for chip in bus.chips.values()]
         chips += [chip for line in self.onewire.values() for chip in line]
         return chips

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Callable, Mapping
 
-__all__ = ["Ads1115Model", "Bme280Model", "Scd41Model", "Sps30Model"]
+__all__ = ["Ads1115Model", "Bme280Model", "Scd41Model", "Sps30Model", "search"]
 
 Truth = Callable[[], Mapping[str, float]]
 """What there is to measure at this moment."""
@@ -58,10 +58,10 @@ class Bme280Model:
 
     def _measure(self, control: int) -> None:
         truth = self._truth()
-        raw_t = _search(self.celsius, truth["air_temperature"] * 100, 0, 1 << 20)
+        raw_t = search(self.celsius, truth["air_temperature"] * 100, 0, 1 << 20)
         fine = self._fine(raw_t)
-        raw_p = _search(lambda raw: -self.pascal(fine, raw), -truth["air_pressure"] * 100, 1, 1 << 20)
-        raw_h = _search(lambda raw: self.percent(fine, raw), truth["relative_humidity"] * 1024, 0, 1 << 16)
+        raw_p = search(lambda raw: -self.pascal(fine, raw), -truth["air_pressure"] * 100, 1, 1 << 20)
+        raw_h = search(lambda raw: self.percent(fine, raw), truth["relative_humidity"] * 1024, 0, 1 << 16)
         on = self._registers[0xF2] & 0b111
         self._registers[0xF7:0xFF] = (
             (raw_p << 4 if control >> 2 & 0b111 else 0x800000).to_bytes(3, "big")
@@ -241,8 +241,8 @@ class Ads1115Model:
         self._registers[0] = min(max(raw, -32768), 32767) & 0xFFFF
 
 
-def _search(rising: Callable[[int], float], wanted: float, low: int, high: int) -> int:
-    """The first number whose value is not below `wanted`."""
+def search(rising: Callable[[int], float], wanted: float, low: int, high: int) -> int:
+    """The first whole number from `low` on whose value is not below `wanted`."""
     while low < high:
         middle = (low + high) // 2
         low, high = (middle + 1, high) if rising(middle) < wanted else (low, middle)
