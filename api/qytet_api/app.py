@@ -15,6 +15,7 @@ from qytet_api.database import Database, Pool, make_pool
 from qytet_api.datastreams.endpoints import router as datastreams
 from qytet_api.deadletters.endpoints import router as deadletters
 from qytet_api.devices.endpoints import router as devices
+from qytet_api.flash.endpoints import router as flash
 from qytet_api.latest.endpoints import router as latest
 from qytet_api.ledger.endpoints import router as ledger
 from qytet_api.live.endpoints import router as live
@@ -48,6 +49,7 @@ _ROUTERS = (
     messages,
     service,
     page,
+    flash,
 )
 _DESCRIPTION = """
 Readings of a city's sensors, and the account of their delivery.

@@ -123,6 +123,10 @@ class ApiSettings(_Section):
         le=100_000,
         description="Rows of a page when the caller does not say; lists give at most 10,000.",
     )
+    flash_folder: Path | None = Field(
+        None,
+        description="Folder of what `/flash` writes onto boards: `program.json`, `images.json` and images. Empty: none.",
+    )
 
 
 class GrafanaSettings(_Section):
