@@ -2,9 +2,12 @@
 
 import typer
 
+from qytet_bench.batch_commands import batch
 from qytet_bench.flash_commands import flash, ports
 from qytet_bench.image_commands import image, program_
+from qytet_bench.label_commands import description, label
 from qytet_bench.update.commands import bundle, key
+from qytet_bench.vault_commands import credentials
 
 __all__ = ["app"]
 
@@ -24,3 +27,7 @@ app.command()(key)
 app.command()(bundle)
 app.command()(flash)
 app.command()(ports)
+app.command()(batch)
+app.command()(label)
+app.command()(description)
+app.command()(credentials)

@@ -29,11 +29,15 @@ MakeTool = Callable[[str, int, Callable[[str], None]], Esptool]
 
 
 class MixedUpError(InputError):
-    """A credential would end up on two boards, or a board of another device be overwritten; `mac` is the board's."""
+    """A credential would end up on two boards, or the board (MAC address `mac`) of another device be overwritten.
 
-    def __init__(self, what: str, mac: str, *, why: str, do: str) -> None:
+    `holder` is that other device; "" if it is the device that has another board already.
+    """
+
+    def __init__(self, what: str, mac: str, holder: str = "", *, why: str, do: str) -> None:
         super().__init__(what, why=why, do=do)
         self.mac = mac
+        self.holder = holder
 
 
 class HalfWritten(KeyboardInterrupt):
@@ -74,10 +78,17 @@ class Flashed:
 
 
 def prepare(
-    node: NodeSettings, common: BenchSettings, built: program.Program | None = None, password: str = ""
+    node: NodeSettings,
+    common: BenchSettings,
+    built: program.Program | None = None,
+    image: firmware.Firmware | None = None,
+    password: str = "",
 ) -> Job:
-    """Check everything that needs no board. `password`: one that the broker's operator issued. Raises QytetError."""
-    image = firmware.load(common, node.kind.chip)
+    """Check everything that needs no board. `password`: one that the broker's operator issued. Raises QytetError.
+
+    `built` and `image` (of the board's chip) spare the work for many boards.
+    """
+    image = image or firmware.load(common, node.kind.chip)
     vault = Vault(common.path(common.vault))
     if password:
         vault.adopt(node.device, password)
@@ -149,6 +160,7 @@ def _check_owner(job: Job, mac: str, *, replace: bool) -> None:
         raise MixedUpError(
             f"This board ({mac}) is {holder} already.",
             mac,
+            holder,
             why=f"It was flashed with that device's credential; as {device} it would stop being {holder}.",
             do="Plug in another board; or, if it shall change, add --replace.",
         )
@@ -170,6 +182,7 @@ def _image(job: Job, chip: Chip) -> bytes:
             do="Press RESET and run the command again; if it stays so, use another board.",
         )
     size = filesystem.size_for(chip.flash_size)
+    layout.check_room(size, job.program, job.node.keep_bytes)
     files = layout.board_files(job.program, job.node.files(job.vault.credential(job.node.device).password))
     return filesystem.image(size, files)
 

@@ -77,7 +77,7 @@ def ports(
 ) -> None:
     """List the ports that a board may hang on, and what to do if there is none."""
     there = serialport.ports()
-    if wait and (new := serialport.wait_for_new({port.path for port in there}, wait)):
+    if wait and (new := serialport.Watcher({port.path for port in there}).next(wait)):
         there = [new]
     elif wait:
         there = []

@@ -39,6 +39,7 @@ def image(
     common = bench_settings.load(config)
     wanted = node(common, device, city=city, site=site, profile=profile, board=board)
     built = program.build()
+    layout.check_room(_bytes(size), built, wanted.keep_bytes)
     content = filesystem.image(_bytes(size), node_files(wanted, common, built, password_file))
     write_whole(out, content, secret=True)
     about = {"file": str(out), "bytes": len(content), "device": device, "version": built.version}

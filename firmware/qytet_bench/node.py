@@ -67,6 +67,11 @@ class NodeSettings:
         return made
 
     @property
+    def keep_bytes(self) -> int:
+        """How much flash its unsent readings may take."""
+        return int(device_code.check_settings(self.document(""))["keep_bytes"])
+
+    @property
     def kind(self) -> device_code.Kind:
         """Profile and board. Raises InputError."""
         return device_code.kind(device_code.check_settings(self.document("")))

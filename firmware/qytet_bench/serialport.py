@@ -15,12 +15,13 @@ from serial.tools import list_ports
 
 from qytet.errors import InputError, NotFoundError, ServerError
 
-__all__ = ["Port", "check_usable", "choose", "holders", "is_address", "ports", "wait_for_new"]
+__all__ = ["Port", "Watcher", "check_usable", "choose", "holders", "is_address", "ports"]
 
 # USB vendors of the bridges on ESP32 boards, and Espressif's own of chips with USB inside (S3, C3).
 _VENDORS = {0x10C4: "CP210x", 0x1A86: "CH340", 0x0403: "FTDI", 0x303A: "ESP32", 0x067B: "PL2303"}
 _LOOK_S = 0.2
 """Between two looks at the ports: no system tells all of its own accord that one came."""
+_SETTLE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +75,31 @@ def is_address(port: str) -> bool:
     return "://" in port
 
 
-def wait_for_new(
-    before: Collection[str], limit_s: float, look: Callable[[], list[Port]] = ports
-) -> Port | None:
-    """The port that was not there before, as soon as it is; None if none came within the limit."""
-    end = time.monotonic() + limit_s
-    while True:
-        for port in look():
-            if port.path not in before:
-                return port
-        if time.monotonic() >= end:
-            return None
-        time.sleep(_LOOK_S)
+class Watcher:
+    """Tells of boards as they are plugged in; one that was unplugged and comes back is new again."""
+
+    def __init__(self, known: Collection[str], look: Callable[[], list[Port]] = ports) -> None:
+        self._known, self._look = set(known), look
+
+    def next(self, limit_s: float) -> Port | None:
+        """The next port that appears and may be opened; None if none came within the limit."""
+        end = time.monotonic() + limit_s
+        while True:
+            there = {port.path: port for port in self._look()}
+            self._known &= there.keys()
+            for path in sorted(there.keys() - self._known):
+                self._known.add(path)
+                self._settle(path)
+                return there[path]
+            if time.monotonic() >= end:
+                return None
+            time.sleep(_LOOK_S)
+
+    def _settle(self, path: str) -> None:
+        """On Linux a device belongs to root first, and to its group as soon as udev has been at it."""
+        end = time.monotonic() + _SETTLE_S
+        while os.name == "posix" and not os.access(path, os.R_OK | os.W_OK) and time.monotonic() < end:
+            time.sleep(_LOOK_S)
 
 
 def check_usable(port: str) -> None:

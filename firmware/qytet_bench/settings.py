@@ -12,7 +12,7 @@ import msgspec
 
 from qytet.errors import InputError
 
-__all__ = ["BenchSettings", "Broker", "Image", "Wifi", "load"]
+__all__ = ["BenchSettings", "Broker", "City", "Image", "Site", "Wifi", "load"]
 
 _LIMIT = 1 << 20
 """Bytes; whoever names a firmware image as the settings should hear it at once."""
@@ -45,8 +45,34 @@ class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
+class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A city for the registry: degrees (WGS 84) and its time zone's name."""
+
+    name: str
+    time_zone: str
+    lat: float
+    lon: float
+
+    def document(self) -> dict[str, Any]:
+        """As the registry reads it."""
+        return msgspec.structs.asdict(self)
+
+
+class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A place for the registry; `height_m` above sea level."""
+
+    name: str
+    lat: float
+    lon: float
+    height_m: float | None = None
+
+    def document(self) -> dict[str, Any]:
+        """As the registry reads it."""
+        return msgspec.structs.asdict(self)
+
+
 class BenchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`bench.toml`. `image` by chip: esp32, esp32s3, esp32c3."""
+    """`bench.toml`. `image` by chip: esp32, esp32s3, esp32c3; `cities` and `sites` by name."""
 
     city: str = ""
     site: str = ""
@@ -64,8 +90,9 @@ class BenchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     outputs: dict[str, Any] = {}
     image: dict[str, Image] = {}
     vault: str = "vault"
-    deployment: str = ""
     api: str = ""
+    cities: dict[str, City] = {}
+    sites: dict[str, Site] = {}
     folder: Path = Path()
     """Where the file lies; not a key of it."""
 

@@ -1,7 +1,7 @@
 """Where devices' credentials are kept on the technician's machine: made once, readable by their owner only.
 
 One file a device (mode 0600) in one folder (0700). Nothing of it is ever printed, logged or put on a command line;
-errors name files, never what they hold. The broker gets digests (`Vault.digests`).
+errors name files, never what they hold. The broker gets digests (`qytet bench credentials`).
 """
 
 import json
@@ -21,10 +21,10 @@ from qytet.errors import InputError
 from qytet_bench.files import write_new
 from qytet_contract.topics import is_slug
 
-__all__ = ["Credential", "Vault", "password_in"]
+__all__ = ["Credential", "Vault", "check_password", "password_in"]
 
-_PASSWORD_MOST = 128
-"""What a node's settings take."""
+_PASSWORD_LEAST, _PASSWORD_MOST = 8, 128
+"""Characters; the most is what a node's settings take."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -58,19 +58,19 @@ class Vault:
 
     def adopt(self, device: str, password: str) -> Credential:
         """Keep a password that somebody else issued. Raises InputError if the device has another."""
-        if not 8 <= len(password) <= _PASSWORD_MOST or not password.isprintable():
-            raise InputError(
-                f"The password given for {device} cannot be used.",
-                why=f"A node takes 8 to {_PASSWORD_MOST} printable characters.",
-            )
-        found = self.find(device) or self._add(Credential(device, password, _now()))
-        if not secrets.compare_digest(found.password.encode(), password.encode()):
+        self.check(device, password)
+        return self.find(device) or self._add(Credential(device, password, _now()))
+
+    def check(self, device: str, password: str) -> None:
+        """Whether `adopt` would take this password. Raises InputError."""
+        check_password(device, password)
+        found = self.find(device)
+        if found and not secrets.compare_digest(found.password.encode(), password.encode()):
             raise InputError(
                 f"The vault holds another password for {device}.",
                 why="A device has one credential.",
                 do=f"If the new one is right, remove {self._path(device)} first.",
             )
-        return found
 
     def holder(self, board: str) -> str:
         """The device whose credential was put on the board with this MAC address; "" if none was."""
@@ -82,10 +82,6 @@ class Vault:
             wanted = board if found.device == device else "" if found.board == board else found.board
             if wanted != found.board:
                 self._write(self._path(found.device), replace(found, board=wanted), new=False)
-
-    def digests(self) -> dict[str, str]:
-        """User to digest, as the broker keeps them (`$7$…`, see qytet.deploy.passwords); sorted."""
-        return {found.device: passwords.hashed(found.password) for found in self}
 
     def __iter__(self) -> Iterator[Credential]:
         with self._disk_errors():
@@ -145,6 +141,15 @@ class Vault:
                 why=str(error.strerror),
                 do="Run the command as the user who owns them, on a disk with room.",
             ) from error
+
+
+def check_password(device: str, password: str) -> None:
+    """Refuse a password that no node could take. Raises InputError, which does not quote it."""
+    if not _PASSWORD_LEAST <= len(password) <= _PASSWORD_MOST or not password.isprintable():
+        raise InputError(
+            f"The password given for {device} cannot be used.",
+            why=f"A node takes {_PASSWORD_LEAST} to {_PASSWORD_MOST} printable characters.",
+        )
 
 
 def password_in(path: Path) -> str:

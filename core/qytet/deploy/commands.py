@@ -1,6 +1,7 @@
 """`qytet deploy`: secrets, certificates and device credentials for a deployment, and checks of it."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -75,6 +76,24 @@ def credential(
 
 
 @app.command()
+def accept(
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE|-", help="Lines of `qytet bench credentials`; - reads standard input."),
+    ],
+    folder: FolderOption = HERE,
+    as_json: Json = False,
+) -> None:
+    """Let devices in whose passwords the technician's bench made: their digests only."""
+    taken = devices.accept(folder, _lines_of(file))
+    if as_json:
+        typer.echo(json.dumps({"accepted": taken, "next": [devices.RELOAD]}, indent=2))
+        return
+    typer.echo(f"{len(taken)} devices are let in: {', '.join(taken) or 'none'}.")
+    typer.echo(f"Now let the broker read it: {devices.RELOAD}")
+
+
+@app.command()
 def revoke(device: Device, folder: FolderOption = HERE, as_json: Json = False) -> None:
     """Take a device's password away."""
     devices.revoke(folder, device)
@@ -117,6 +136,13 @@ def make_roles(
         _url_in(dashboards_file) if dashboards_file else "",
     )
     typer.echo(json.dumps({"tier": tier}) if as_json else f"The roles are as the settings say ({tier}).")
+
+
+def _lines_of(file: str) -> str:
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read.", why=type(error).__name__) from error
 
 
 def _url_in(file: Path) -> str:

@@ -11,7 +11,7 @@ from qytet.deploy.layout import Layout
 from qytet.errors import InputError, NotFoundError
 from qytet_contract.topics import is_slug
 
-__all__ = ["RELOAD", "RESTART", "DeviceCredential", "grant", "names", "revoke"]
+__all__ = ["RELOAD", "RESTART", "DeviceCredential", "accept", "grant", "names", "revoke"]
 
 # The broker reads its password file again. Connections that are open stay open until they end.
 RELOAD = "docker compose kill --signal HUP broker"
@@ -46,6 +46,25 @@ def grant(root: Path, device: str, *, renew: bool = False) -> DeviceCredential:
         users[device] = passwords.hashed(password)
         _write(layout, users)
     return DeviceCredential(device, password)
+
+
+def accept(root: Path, text: str) -> list[str]:
+    """Take devices whose passwords were made elsewhere, by their digests (`user:$7$…` lines); returns their names.
+
+    Raises InputError for a bad name or digest; then none is taken.
+    """
+    given = passwords.parse(text)
+    for device, entry in given.items():
+        if not is_slug(device) or device in BROKER_USERS or not passwords.is_entry(entry):
+            raise InputError(
+                f"The credential of {device!r} cannot be taken.",
+                why="A line is `device:$7$…`, and a device is not one of the platform's own users.",
+                do="Make the lines with `qytet bench credentials`.",
+            )
+    layout = Layout(root)
+    with disk_errors(root):
+        _write(layout, _read(layout) | given)
+    return sorted(given)
 
 
 def revoke(root: Path, device: str) -> None:

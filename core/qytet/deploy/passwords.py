@@ -10,11 +10,12 @@ import secrets
 
 from qytet.errors import InputError
 
-__all__ = ["hashed", "new_password", "parse", "render", "verify"]
+__all__ = ["hashed", "is_entry", "new_password", "parse", "render", "verify"]
 
 # mosquitto's own default. Each connection costs the broker this much; more would protect guessable passwords,
 # and ours are random (192 bits).
 _ROUNDS = 101
+_MOST_ROUNDS = 1_000_000  # more would hold the broker up at each connection
 
 
 def new_password() -> str:
@@ -38,6 +39,18 @@ def verify(password: str, entry: str) -> bool:
     try:
         wanted, salt = base64.b64decode(parts[4]), base64.b64decode(parts[3])
         return hmac.compare_digest(wanted, _digest(password, salt, int(parts[2])))
+    except ValueError:  # no base64, or no number of rounds
+        return False
+
+
+def is_entry(entry: str) -> bool:
+    """Whether this is a whole `$7$rounds$salt$digest`."""
+    parts = entry.split("$")
+    if len(parts) != 5 or parts[:2] != ["", "7"]:
+        return False
+    try:
+        salt, digest = (base64.b64decode(part, validate=True) for part in parts[3:])
+        return 0 < int(parts[2]) <= _MOST_ROUNDS and len(salt) >= 12 and len(digest) == 64
     except ValueError:  # no base64, or no number of rounds
         return False
 

@@ -1,0 +1,196 @@
+"""A tray of boards, one after another: which board becomes which device, what is asked, and what is left to do.
+
+Each step is noted in the journal before the next begins, so that after Ctrl-C, an error or a power cut the same
+command goes on with what is not done.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from qytet.errors import QytetError
+from qytet_bench import serialport
+from qytet_bench.flash import Flashed, HalfWritten, Job, MixedUpError
+from qytet_bench.journal import Entry, Journal
+from qytet_bench.progress import Say
+from qytet_bench.tray import Row
+
+__all__ = ["Boards", "Listed", "Outcome", "Plugged", "State", "Tray"]
+
+
+class State(StrEnum):
+    """Of a device of the tray."""
+
+    BEGUN = "begun"
+    FLASHED = "flashed"
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    LEFT = "left"
+    """No board came for it, or the run ended before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it stands with a device; `now` tells whether this run did it."""
+
+    device: str
+    state: State
+    mac: str = ""
+    now: bool = False
+    why: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+class Boards(Protocol):
+    """Where the next board comes from."""
+
+    def next(self, device: str, site: str) -> str | None:
+        """The port of the next board; None if none is left, or none came in time."""
+
+
+class Listed:
+    """Boards that hang on these ports, in this order."""
+
+    def __init__(self, ports: Sequence[str]) -> None:
+        self._left = list(ports)
+
+    def next(self, device: str, site: str) -> str | None:  # noqa: ARG002
+        """The next port of the list."""
+        return self._left.pop(0) if self._left else None
+
+
+class Plugged:
+    """Boards that a person plugs in, one at a time; those that are there already count too."""
+
+    def __init__(self, say: Say, limit_s: float, watcher: serialport.Watcher) -> None:
+        self._say, self._limit_s, self._watcher = say, limit_s, watcher
+
+    def next(self, device: str, site: str) -> str | None:
+        """The port of a board that was not there before."""
+        self._say(f"Plug in the board for {device}{f' ({site})' if site else ''}.")
+        port = self._watcher.next(self._limit_s)
+        if port is None:
+            self._say("No board appeared. If one is plugged in: its cable may only charge; try another.")
+            return None
+        return port.path
+
+
+@dataclass(frozen=True, slots=True)
+class Tray:
+    """`write(job, port, replace)` flashes a board, `accept(job, port)` tests it, `finish(row)` makes its label.
+
+    `ask(question)` is a person's yes or no.
+    """
+
+    rows: Sequence[Row]
+    journal: Journal
+    boards: Boards
+    make_job: Callable[[Row], Job]
+    write: Callable[[Job, str, bool], Flashed]
+    say: Say
+    ask: Callable[[str], bool]
+    finish: Callable[[Row], None]
+    accept: Callable[[Job, str], None] | None = None
+    again: frozenset[str] = frozenset()
+
+    def run(self) -> list[Outcome]:
+        """Go over the tray; what went wrong with one device keeps none of the others. Raises HalfWritten on Ctrl-C."""
+        outcomes = []
+        for row in self.rows:
+            if row.node.device not in self.again and self._is_done(self.journal.last(row.node.device)):
+                outcomes.append(self.standing(row))
+                continue
+            outcome = self._one(row)
+            outcomes.append(outcome)
+            if outcome.state is State.LEFT:
+                break
+        return outcomes + [self.standing(row) for row in self.rows[len(outcomes) :]]
+
+    def standing(self, row: Row) -> Outcome:
+        """How it stands with a device, by the journal."""
+        last = self.journal.last(row.node.device)
+        if not last:
+            return Outcome(row.node.device, State.LEFT)
+        why = str(last.get("why", "")) or _changed(row, last)
+        state = State(last["state"]) if last["state"] in {*State} else State.LEFT
+        return Outcome(row.node.device, state, str(last.get("mac", "")), why=why)
+
+    def _is_done(self, last: Entry) -> bool:
+        wanted = State.ACCEPTED if self.accept else State.FLASHED
+        return last.get("state") in {wanted, State.ACCEPTED}
+
+    def _one(self, row: Row) -> Outcome:
+        """One device: boards are taken until one is it, or a person gives up."""
+        device = row.node.device
+        while True:
+            port = self.boards.next(device, row.node.site)
+            if port is None:
+                return Outcome(device, State.LEFT, now=True, why="There was no board for it.")
+            outcome = self._with_board(row, port)
+            if outcome is not None:
+                return outcome
+
+    def _with_board(self, row: Row, port: str) -> Outcome | None:
+        """What became of the device with this board; None if the board was put aside."""
+        replace = False
+        while True:
+            try:
+                return self._flash(row, port, replace=replace)
+            except MixedUpError as error:
+                if self.ask(f"{error.what} {error.why} Go on all the same?"):
+                    replace = True
+                elif error.holder:
+                    self.say(f"Put it aside: it stays {error.holder}.")
+                    return None
+                else:
+                    return self._failed(row, error)
+            except QytetError as error:
+                self.say(str(error))
+                if not self.ask(f"Try {row.node.device} again with the same board?"):
+                    return self._failed(row, error)
+
+    def _flash(self, row: Row, port: str, *, replace: bool) -> Outcome:
+        device = row.node.device
+        self.journal.note(device, State.BEGUN, port=port)
+        job = self.make_job(row)
+        try:
+            done = self.write(job, port, replace)
+        except HalfWritten:
+            self.journal.note(device, State.INTERRUPTED, port=port, why="Ctrl-C while the board was written.")
+            raise
+        facts = {**_facts(row), "mac": done.mac, "version": done.version, "seconds": done.seconds}
+        self.journal.note(device, State.FLASHED, **facts)
+        state = State.FLASHED
+        if self.accept is not None:
+            self.accept(job, port)
+            state = State.ACCEPTED
+            self.journal.note(device, state, **facts)
+        self.finish(row)
+        self.say(f"{device} is {state} on {done.mac}. Unplug it.")
+        return Outcome(device, state, done.mac, now=True)
+
+    def _failed(self, row: Row, error: QytetError) -> Outcome:
+        last = self.journal.last(row.node.device)
+        mac = str(last.get("mac", ""))
+        self.journal.note(row.node.device, State.FAILED, why=error.what, **({"mac": mac} if mac else {}))
+        return Outcome(row.node.device, State.FAILED, mac, now=True, why=str(error))
+
+
+def _facts(row: Row) -> dict[str, str]:
+    node = row.node
+    return {"city": node.city, "site": node.site, "profile": node.profile, "board": node.board}
+
+
+def _changed(row: Row, last: Entry) -> str:
+    """What the file says otherwise than when the device was done."""
+    other = [
+        f"{name} {last[name]}, now {value}"
+        for name, value in _facts(row).items()
+        if last.get(name, value) != value
+    ]
+    return f"Done with {'; '.join(other)}. To do it anew: --again {row.node.device}" if other else ""
