@@ -6,6 +6,8 @@ from qytet_bench.batch_commands import batch
 from qytet_bench.flash_commands import flash, ports
 from qytet_bench.image_commands import image, program_
 from qytet_bench.label_commands import description, label
+from qytet_bench.monitor_commands import monitor
+from qytet_bench.provision_commands import provision
 from qytet_bench.update.commands import bundle, key
 from qytet_bench.vault_commands import credentials
 
@@ -31,3 +33,5 @@ app.command()(batch)
 app.command()(label)
 app.command()(description)
 app.command()(credentials)
+app.command()(provision)
+app.command()(monitor)

@@ -20,6 +20,7 @@ import serial
 from serial.tools import list_ports
 
 from qytet.errors import QytetError
+from qytet_bench import serialport
 
 __all__ = [
     "BAUDRATE",
@@ -69,7 +70,7 @@ class BoardCodeError(BoardError):
 class Line:
     """A context manager; `url` is a port, a pseudo-terminal, `rfc2217://host:port` or `socket://host:port`.
 
-    Raises BoardError if it cannot be opened.
+    Raises QytetError if it cannot be opened.
     """
 
     def __init__(self, url: str, baudrate: int = BAUDRATE) -> None:
@@ -144,7 +145,7 @@ class Line:
             try:
                 self.url = _now_called(self.url, self._same)
                 self._port = self._open()
-            except BoardError:
+            except QytetError:
                 if time.monotonic() >= end:
                     break
                 time.sleep(_AGAIN_S)  # no system tells all programs of a new port in one way
@@ -217,12 +218,14 @@ def _now_called(url: str, same: tuple[object, ...] | None) -> str:
     return url if url in names or len(names) != 1 else str(names[0])
 
 
-def _not_opened(url: str, error: BaseException) -> BoardError:
+def _not_opened(url: str, error: BaseException) -> QytetError:
     words = str(error)
     if "Permission" in words or "Access is denied" in words:
-        do = "On Linux: `sudo usermod -aG dialout $USER`, then log in again. Elsewhere: close what holds the port."
-    elif "lock" in words or "busy" in words:
-        do = "Another program holds the port: close other monitors, editors and terminals."
-    else:
-        do = "Look for the right name: `--port` wants the board's port, such as /dev/ttyUSB0 or COM3."
-    return BoardError(f"The port {url} cannot be opened.", why=words, do=do)
+        return serialport.refused(url)
+    if "lock" in words or "busy" in words:
+        return serialport.busy(url, serialport.holders(url))
+    return BoardError(
+        f"The port {url} cannot be opened.",
+        why=words,
+        do="See `qytet bench ports`, and give the board's by --port.",
+    )

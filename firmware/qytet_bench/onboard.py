@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from qytet_bench.line import BoardCodeError, BoardError
+from qytet_bench.line import BoardCodeError, BoardError, RestartedError
 from qytet_bench.repl import Repl
 
 __all__ = ["PART", "About", "FullError", "OnBoard"]
@@ -24,7 +24,7 @@ _SLOW_S = 60.0
 
 # Runs on the board, once after each entry. `q_` keeps clear of names that boot.py may have left behind.
 _TOOLS = r"""
-import os, sys, gc, json, hashlib
+import os, sys, gc, json, hashlib, machine, vfs
 from binascii import hexlify, a2b_base64
 def q_sha(path):
     h = hashlib.sha256()
@@ -76,7 +76,15 @@ def q_about():
     s = os.statvfs("/")
     i = sys.implementation
     print(json.dumps([i.name, list(i.version[:3]), getattr(i, "_machine", ""), getattr(i, "_mpy", 0),
-        s[0] * s[3], s[0] * s[2], q_who(), sum(held)]))
+        s[0] * s[3], s[0] * s[2], q_who(), sum(held), hexlify(machine.unique_id(), ":").decode()]))
+"""
+
+
+# A prompt that was reached by Ctrl-C in the middle of booting may have no file system yet, or (on a simulated board)
+# one that is not the board's.
+_MOUNTED = """
+q_root = [str(type(row[0])) for row in vfs.mount() if row[1] == "/"]
+print(bool(q_root) and ("Lfs" in q_root[0] or "FAT" in q_root[0].upper()))
 """
 
 
@@ -99,6 +107,7 @@ class About:
     size: int
     who: tuple[str, str] | None
     held: int
+    mac: str
 
     @property
     def chip(self) -> str:
@@ -115,14 +124,17 @@ class OnBoard:
         self._repl = repl
 
     def prepare(self) -> None:
-        """Bring the tools over; again after each entry."""
+        """Bring the tools over; again after each entry. Raises RestartedError if the board has no files yet."""
         self._repl.run(_TOOLS)
+        if self._repl.run(_MOUNTED).strip() != "True":
+            self._repl.restart()
+            raise RestartedError("The board was interrupted while it booted.")
 
     def about(self) -> About:
         """What it is."""
         row = self._json("q_about()")[0]
         who = None if row[6] is None else (row[6][0], row[6][1])
-        return About(row[0], tuple(row[1]), row[2], row[3] & 0xFF, row[4], row[5], who, row[7])
+        return About(row[0], tuple(row[1]), row[2], row[3] & 0xFF, row[4], row[5], who, row[7], row[8])
 
     def files(self, folders: Iterable[str], names: Iterable[str]) -> dict[str, tuple[int, str]]:
         """Size and SHA-256 (hex) by path, of all files below the folders and of those of `names` that exist."""

@@ -10,38 +10,29 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from qytet_bench.line import BoardError, Line, LineGoneError, RestartedError, SilentError
 from qytet_bench.onboard import PART, About, FullError, OnBoard
+from qytet_bench.progress import Shown
 from qytet_bench.repl import Repl
 
-__all__ = ["LAST", "MICROPYTHON", "Progress", "Provisioned", "provision"]
+__all__ = ["LAST", "MICROPYTHON", "Provisioned", "provision"]
 
 MICROPYTHON = (1, 29, 0)
 """What the node is tested with."""
 LAST = ("/boot.py", "/slot.json", "/main.py")
 """Written last, in this order: without them no program starts."""
 _FOLDERS = ("/a", "/b", "/etc")
-"""Ours: what lies there and is not wanted is removed, settings on trial and former certificates too."""
+"""Where the node's files lie; what is not wanted in the slots is removed."""
+_IDENTITY = ("node.json", "node.trial.json", "ca.der", "cert.der", "key.der", "update.key")
+"""Of /etc: removed if not wanted, such as settings on trial. Others there are orders of the city, and stay."""
+_HALF = (PART, ".new")
 _STARTERS = ("/main.py", "/boot.py")
 _BLOCK = 4096
 _MPY = 6
 _ATTEMPTS = 6
+_ENTRIES = 3
 _BACK_S = 30.0
-
-
-class Progress(Protocol):
-    """Who watches."""
-
-    def said(self, words: str) -> None:
-        """Something happened that a technician should know."""
-
-    def total(self, size: int) -> None:
-        """So many bytes are left to go over."""
-
-    def done(self, size: int) -> None:
-        """So many more have."""
 
 
 @dataclass(slots=True)
@@ -60,7 +51,7 @@ class Provisioned:
 def provision(
     line: Line,
     files: Mapping[str, bytes],
-    progress: Progress,
+    shown: Shown,
     *,
     chip: str = "",
     who: tuple[str, str] | None = None,
@@ -71,14 +62,28 @@ def provision(
 
     `chip` is what it must be, `who` (city, device) it becomes. Raises BoardError.
     """
-    work = _Work(line, files, progress, discard_backlog=discard_backlog)
+    work = _Work(line, files, shown, discard_backlog=discard_backlog)
+    try:
+        return _provision(work, shown, chip, who, check)
+    except BaseException:
+        work.let_go()
+        raise
+
+
+def _provision(
+    work: "_Work",
+    shown: Shown,
+    chip: str,
+    who: tuple[str, str] | None,
+    check: Callable[[About], None] | None,
+) -> Provisioned:
     began = time.monotonic()
     work.look_again()
     about = work.about
     _check(about, chip)
     if check is not None:
         check(about)
-    if who is not None and not discard_backlog:
+    if who is not None and not work.discards:
         _check_identity(about, who)
     done = Provisioned(about)
     for attempt in range(1, _ATTEMPTS + 1):
@@ -91,7 +96,7 @@ def provision(
             done.breaks += 1
             if attempt == _ATTEMPTS:
                 raise
-            progress.said(f"{error.what} Finding it again.")
+            shown.say(f"{error.what} Finding it again.")
     done.took_s = time.monotonic() - began
     return done
 
@@ -100,30 +105,37 @@ class _Work:
     """One board and what it should hold."""
 
     def __init__(
-        self, line: Line, files: Mapping[str, bytes], progress: Progress, *, discard_backlog: bool
+        self, line: Line, files: Mapping[str, bytes], shown: Shown, *, discard_backlog: bool
     ) -> None:
-        self._line, self._files, self._progress = line, files, progress
-        self._discard = discard_backlog
+        self._line, self._files, self._shown = line, files, shown
+        self.discards = discard_backlog
         self._digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
         self._repl = Repl(line)
         self._board = OnBoard(self._repl)
-        self.about = About("", (), "", 0, 0, 0, None, 0)
+        self.about = About("", (), "", 0, 0, 0, None, 0, "")
 
     def look_again(self) -> None:
         """Reach the prompt and ask what the board is, wherever it was."""
         self._enter()
         self.about = self._board.about()
 
+    def let_go(self) -> None:
+        """Start again what was interrupted, if anything is left that can start."""
+        try:
+            self._repl.let_go()
+        except BoardError:
+            pass  # the port is gone; whoever plugs the board in starts it
+
     def finish(self, done: Provisioned, *, new_owner: bool) -> None:
         """Bring the board's files to what they should be, and start it."""
         there = self._survey()
         wanted = [path for path in self._order() if there.get(path, (0, ""))[1] != self._digests[path]]
-        stale = [path for path in there if path not in self._files]
-        if wanted or stale or new_owner or self._discard:
+        stale = [path for path in there if path not in self._files and (new_owner or _is_stale(path))]
+        if wanted or stale or new_owner or self.discards:
             if self._hold(there):
                 there = {path: found for path, found in there.items() if path not in _STARTERS}
                 wanted = [path for path in self._order() if path in wanted or path in _STARTERS]
-            if new_owner or self._discard:
+            if new_owner or self.discards:
                 self._board.clear("/data")
             self._board.remove(stale)
             done.removed += [path for path in stale if path not in done.removed]
@@ -151,34 +163,48 @@ class _Work:
             return False
         self._board.remove(starters)
         self._repl.restart()
-        self._enter()
+        self._enter(boots=True)
         return True
 
-    def _enter(self) -> None:
-        for attempt in (1, 2):
+    def _enter(self, *, boots: bool = False) -> None:
+        """Reach the prompt, on whatever port it is by now; `boots`: the board has just begun anew."""
+        for attempt in range(1, _ENTRIES + 1):
             try:
+                if boots:
+                    self._repl.booted()
                 self._repl.enter()
                 self._board.prepare()
-            except (LineGoneError, RestartedError):
-                if attempt == 2:
+            except RestartedError:
+                boots = True
+                if attempt == _ENTRIES:
+                    raise
+            except LineGoneError:
+                if attempt == _ENTRIES:
                     raise
                 self._line.reopen(_BACK_S)
             else:
                 return
 
     def _check_room(self, there: Mapping[str, tuple[int, str]], wanted: list[str]) -> None:
-        sizes = [_blocks(len(self._files[path])) for path in wanted]
-        freed = sum(_blocks(there[path][0]) for path in wanted if path in there)
-        need = sum(sizes) - freed + max(sizes, default=0)
+        new = sum(_blocks(len(self._files[path])) for path in wanted)
+        old = [_blocks(there[path][0]) for path in wanted if path in there]
+        need = new - sum(old) + max(old, default=0)  # each lies beside its successor for a moment
         self.about = self._board.about()
         if need > self.about.free:
             raise self._full(f"{need // 1024} KB are needed and {self.about.free // 1024} KB are free.")
 
     def _write(self, wanted: list[str], done: Provisioned) -> None:
-        self._progress.total(sum(len(self._files[path]) for path in wanted))
+        total = sum(len(self._files[path]) for path in wanted)
+        over = 0
+
+        def went(size: int) -> None:
+            nonlocal over
+            over += size
+            self._shown.written(over, total)
+
         for path in wanted:
             try:
-                self._board.write(path, self._files[path], self._digests[path], self._progress.done)
+                self._board.write(path, self._files[path], self._digests[path], went)
             except FullError as error:
                 raise self._full(error.what) from error
             done.sent += len(self._files[path])
@@ -187,9 +213,7 @@ class _Work:
 
     def _verify(self) -> None:
         found = {path: digest for path, (_, digest) in self._survey().items()}
-        wrong = sorted(
-            path for path in {*found, *self._digests} if found.get(path) != self._digests.get(path)
-        )
+        wrong = sorted(path for path, digest in self._digests.items() if found.get(path) != digest)
         if wrong:
             raise BoardError(
                 f"{len(wrong)} files on the board are not what they should be: {', '.join(wrong[:3])}.",
@@ -207,6 +231,11 @@ class _Work:
         else:
             do = "Other files take the room: write the whole flash anew with `qytet bench flash`."
         return FullError("The board's flash has no room for the node.", why=why, do=do)
+
+
+def _is_stale(path: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    return folder != "/etc" or name in _IDENTITY or name.endswith(_HALF)
 
 
 def _blocks(size: int) -> int:

@@ -52,9 +52,20 @@ class Repl:
                 return
         raise _no_prompt(self.line.url, heard)
 
-    def leave(self) -> None:
-        """Back to the friendly prompt."""
-        self.line.write(b"\r" + _CTRL_B)
+    def booted(self, deadline_s: float = 5.0) -> None:
+        """Return when a board that begins anew shows its prompt, or runs a program, or at the deadline.
+
+        Whoever knocks earlier may interrupt what mounts its files.
+        """
+        end, heard = time.monotonic() + deadline_s, b""
+        while b">>> " not in heard and (data := self.line.read(end)):
+            heard = (heard + data)[-256:]
+
+    def let_go(self) -> None:
+        """Start main.py, wherever the prompt was: a soft reset from the friendly prompt."""
+        for keys in (_CTRL_C + _CTRL_C, b"\r" + _CTRL_B, b"\r" + _CTRL_C, _CTRL_D):
+            self.line.write(keys)
+            self._drain(0.1)
 
     def restart(self) -> None:
         """Reset the chip; returns at once, and the board is no longer at its raw prompt."""
