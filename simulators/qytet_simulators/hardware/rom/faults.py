@@ -57,17 +57,19 @@ class _Planted:
         self.fault = fault
         self._seen = self._struck = 0
 
-    def strikes(self, command: int, luck: random.Random) -> bool:
+    def sees(self, command: int, luck: random.Random) -> bool:
+        """Whether it would strike this command."""
         fault = self.fault
         if fault.command not in (None, command):
             return False
         self._seen += 1
-        if self._seen < fault.first or (fault.times and self._struck >= fault.times):
-            return False
-        if luck.random() >= fault.chance:
-            return False
+        spent = fault.times and self._struck >= fault.times
+        return self._seen >= fault.first and not spent and luck.random() < fault.chance
+
+    def strikes(self) -> Act:
+        """It does."""
         self._struck += 1
-        return True
+        return self.fault.act
 
 
 class Faults:
@@ -93,9 +95,12 @@ class Faults:
     def strike(self, command: int) -> Act | None:
         """What happens to a command that arrives now; at most one thing."""
         with self._lock:
-            acts = [one.fault.act for one in self._planted if one.strikes(command, self._luck)]
-            self.happened += [(act, command) for act in acts[:1]]
-            return acts[0] if acts else None
+            ready = [one for one in self._planted if one.sees(command, self._luck)]
+            if not ready:
+                return None
+            act = ready[0].strikes()
+            self.happened.append((act, command))
+            return act
 
     def garbled(self, data: bytes) -> bytes:
         """The same with one byte changed."""

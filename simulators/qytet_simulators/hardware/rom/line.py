@@ -12,6 +12,7 @@ from enum import Enum, auto
 from qytet_simulators.hardware.board import Board
 from qytet_simulators.hardware.rom.chips import RomChip
 from qytet_simulators.hardware.rom.faults import Faults
+from qytet_simulators.hardware.rom.loader import Into
 from qytet_simulators.hardware.rom.session import Session
 
 __all__ = ["Line", "Mode"]
@@ -116,11 +117,11 @@ class Line:
         """The loader's speed is another."""
         self._baud = baud
 
-    def restart(self, *, program: bool) -> None:
+    def restart(self, into: Into) -> None:
         """The chip resets itself."""
         self._session = None
         self._board.hold_in_reset()
-        self._leave_reset(program=program)
+        self._leave_reset(into)
 
     def power_cut(self) -> None:
         """No power, no loader."""
@@ -135,8 +136,8 @@ class Line:
 
     # ---- inside
 
-    def _leave_reset(self, *, program: bool = False) -> None:
-        if self.boot_held and not program:
+    def _leave_reset(self, into: Into = Into.AS_HELD) -> None:
+        if into is Into.LOADER or (into is Into.AS_HELD and self.boot_held):
             self._baud = None
             self._board.console.say(self._chip.download_words)
             mac = bytes.fromhex(self._board.mac.replace(":", ""))

@@ -4,6 +4,7 @@ import hashlib
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from qytet_simulators.hardware.flash import FlashFile
 from qytet_simulators.hardware.rom.chips import RomChip
@@ -12,7 +13,7 @@ from qytet_simulators.hardware.rom.memory import Memory
 from qytet_simulators.hardware.rom.packets import Command, RefusedError, Request, Why
 from qytet_simulators.hardware.rom.registers import Registers
 
-__all__ = ["Answer", "Loader", "Next", "RomLoader", "StubLoader"]
+__all__ = ["GREETING", "Answer", "Into", "Loader", "Next", "RomLoader", "StubLoader"]
 
 _SYNC = b"\x07\x07\x12\x20" + b"\x55" * 32
 _ROM_SYNC_VALUE = 0x20120707
@@ -35,14 +36,21 @@ class Answer:
     silent: bool = False
 
 
+class Into(Enum):
+    """Where a restart leads."""
+
+    PROGRAM = auto()
+    LOADER = auto()
+    AS_HELD = auto()
+    """As GPIO0 is held: what resets the whole chip looks at it again, what restarts only the processor does not."""
+
+
 @dataclass
 class Next:
     """What the board is to do once the loader's words are on the line."""
 
-    reset: bool = False
-    """Restart, with GPIO0 as it is held now."""
-    program: bool = False
-    """Restart into the program, however GPIO0 is held."""
+    restart: Into | None = None
+    """Begin anew."""
     stub: bool = False
     """Let the stub take over."""
     baud: int = 0
@@ -115,7 +123,7 @@ class Loader:
         for address, value, mask, _ in struct.iter_unpack("<IIII", request.data):
             self.registers.write(address, value, mask)
         if self.registers.watchdog_on:
-            self.next.reset = True
+            self.next.restart = Into.AS_HELD
         return Answer()
 
     def _attach(self, request: Request) -> Answer:
@@ -168,7 +176,7 @@ class Loader:
             raise RefusedError(Why.BAD_LENGTH)
         self._download = None
         if not stays:
-            self.next.reset, self.next.program = self.is_stub, not self.is_stub
+            self.next.restart = Into.LOADER if self.is_stub else Into.PROGRAM
         return Answer()
 
     def _md5(self, request: Request) -> Answer:
@@ -266,7 +274,7 @@ class StubLoader(Loader):
         return Answer()
 
     def _run_program(self, _: Request) -> Answer:
-        self.next.program = True
+        self.next.restart = Into.PROGRAM
         return Answer(silent=True)
 
     def _no_security(self, _: Request) -> Answer:

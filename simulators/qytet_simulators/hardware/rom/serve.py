@@ -14,7 +14,8 @@ from qytet_simulators.hardware.rom.line import Line
 
 __all__ = ["Pty", "Rfc2217"]
 
-_MOST_UNSENT = 1 << 20
+_MOST_UNSENT = 1 << 16
+"""Bytes that wait for a host; a loader's answers never come near it, a program that talks without end does."""
 _READ, _WRITE = 1, 2
 
 
@@ -105,13 +106,14 @@ class _Client:
         self._loop, self._line, self._connection = loop, line, connection
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MOST_UNSENT)
         self.is_open = True
         self._unsent = bytearray()
         self._heard = bytearray()
         loop.watch(connection, self._ready)
         # it asks for less than a whole Serial and socket, but its types do not say so
         self._telnet = PortManager(cast("Any", _Settings(line, self)), cast("Any", self))
-        self._ends = line.listen(lambda data: self.write(data.replace(IAC, IAC + IAC)))
+        self._ends = line.listen(self._show)
 
     def close(self) -> None:
         """The host lets go of the port, and so of its control lines."""
@@ -124,11 +126,14 @@ class _Client:
             self._line.host_baud = None
 
     def write(self, data: bytes) -> None:
-        """To the host, now or when it takes it; a host that takes nothing for long is cut off."""
+        """Telnet to the host, now or when it takes it."""
         self._unsent += data
         self._send()
-        if len(self._unsent) > _MOST_UNSENT:
-            self.close()
+
+    def _show(self, data: bytes) -> None:
+        """What the board says; where the host is too slow it is lost, as in a USB converter."""
+        if len(self._unsent) < _MOST_UNSENT:
+            self.write(data.replace(IAC, IAC + IAC))
 
     def pass_on(self) -> None:
         """Give the line what came before a change of its settings."""

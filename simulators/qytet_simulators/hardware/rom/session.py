@@ -6,7 +6,7 @@ from typing import Protocol
 from qytet_simulators.hardware.flash import FlashFile, PowerCutError
 from qytet_simulators.hardware.rom.chips import RomChip
 from qytet_simulators.hardware.rom.faults import Act, Faults
-from qytet_simulators.hardware.rom.loader import GREETING, Answer, Loader, Next, RomLoader, StubLoader
+from qytet_simulators.hardware.rom.loader import GREETING, Answer, Into, Loader, Next, RomLoader, StubLoader
 from qytet_simulators.hardware.rom.packets import Command, RefusedError, Request, Why, reply, request
 from qytet_simulators.hardware.rom.registers import Registers
 from qytet_simulators.hardware.rom.slip import Deframer, framed
@@ -23,8 +23,8 @@ class World(Protocol):
     def baud_changed(self, baud: int) -> None:
         """The loader speaks at another speed from now on."""
 
-    def restart(self, *, program: bool) -> None:
-        """Reset the chip; `program`: into the program, even if GPIO0 is held."""
+    def restart(self, into: Into) -> None:
+        """Reset the chip."""
 
     def unplug(self) -> None:
         """The cable is pulled."""
@@ -123,6 +123,6 @@ class Session:
             old = self._loader
             self._loader = StubLoader(old.chip, old.registers, old.flash)
             self._world.say(framed(GREETING))
-        if coming.reset or coming.program:
+        if coming.restart is not None:
             self._over = True
-            self._world.restart(program=coming.program)
+            self._world.restart(coming.restart)
