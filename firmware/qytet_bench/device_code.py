@@ -3,8 +3,9 @@
 The modules are loaded from the source that is put onto boards; they run on CPython as well.
 """
 
-import importlib.util
+import importlib
 import json
+import sys
 from collections.abc import Mapping
 from functools import cache
 from types import ModuleType
@@ -14,6 +15,8 @@ from qytet.errors import InputError
 from qytet_bench.program import SOURCE
 
 __all__ = ["Kind", "boards", "check_settings", "chip_of", "kind", "profiles"]
+
+_PACKAGE = "qytet_node"
 
 
 class Kind:
@@ -107,11 +110,30 @@ def _missing(profile: str, board: str, part: str, wire: str) -> InputError:
     )
 
 
+def _module(name: str) -> ModuleType:
+    return _modules()[name]
+
+
 @cache
 def _module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"_qytet_node_{name}", SOURCE / f"qytet_node/{name}.py")
+    try:
+        return importlib.import_module(f"{_package().__name__}.{name}")
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"The device's code lacks a module: {error.name}.", do="Install qytet again."
+        ) from error
+
+
+@cache
+def _package() -> ModuleType:
+    """The device's package under its own name, by which its modules find each other; nowhere else is it installed."""
+    folder = SOURCE / "qytet_node"
+    spec = importlib.util.spec_from_file_location(
+        "qytet_node", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
     if spec is None or spec.loader is None:
-        raise InputError(f"The device's code lacks {name}.py.", do="Install qytet again.")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        raise InputError("The device's code is not there.", do="Install qytet again.")
+    package = importlib.util.module_from_spec(spec)
+    sys.modules["qytet_node"] = package
+    spec.loader.exec_module(package)
+    return package
