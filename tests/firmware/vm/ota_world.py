@@ -42,6 +42,8 @@ class Machine:
 
     @staticmethod
     def WDT(timeout):  # noqa: N802 - MicroPython's name
+        if world.types_at == "no dog":
+            raise OSError(19)
         world.watchdogs.append(timeout)
 
     @staticmethod
@@ -86,7 +88,7 @@ class World:
         self.mount()
         self.orders, self.answers, self.lives = {}, {}, []
         self.muted, self.types_at, self.broken = (), "", []
-        self.settled = False
+        self.settled = self.ends_anyway = False
         del self.watchdogs[:]
         gc.collect()
 
@@ -173,6 +175,10 @@ class World:
             raise TypeError("broken")
         if kind == "hang" or self.types_at == "run":
             raise Reset if kind == "hang" else KeyboardInterrupt
+        if kind == "exit":
+            raise SystemExit
+        if kind == "end":
+            return
         asyncio.run(self._life(Node(root, named), kind != "mute"))
         raise Reset
 
@@ -199,7 +205,7 @@ class World:
         for ident, payload in list(self.orders.items()):
             if node.ms % MINUTE_MS == 0:
                 node.commands.take(ident, payload)
-        if not self.orders and self.state()["trial"] is None:
+        if not self.orders and (self.ends_anyway or self.state()["trial"] is None):
             self.settled = True
 
 
@@ -223,6 +229,8 @@ class Node:
 
     def info(self, text):
         pass
+
+    error = info
 
     async def restart(self, why):
         self.ended = True
