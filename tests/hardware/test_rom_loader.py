@@ -1,6 +1,7 @@
 """The loader and its stub, command by command: what the protocol promises to a host, and what it refuses."""
 
 import hashlib
+import random
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from qytet_simulators.hardware.flash import FlashFile
 from qytet_simulators.hardware.rom import RomPort
+from qytet_simulators.hardware.rom.packets import Command, checksum
 from qytet_simulators.hardware.rom.slip import Deframer, framed
 from tests.hardware.conftest import MakeBoard
 from tests.hardware.romhost import SYNC, Host
@@ -199,3 +201,24 @@ def test_a_power_cut_in_the_middle_of_a_block(make_host: MakeHost, flash: FlashF
     assert flash.read(0x1000, 0x800) != block * 2
     assert not port.in_loader
     host.connect()
+
+
+@pytest.mark.parametrize("stub", [False, True])
+def test_no_host_can_break_it(make_host: MakeHost, flash: FlashFile, stub: bool) -> None:
+    """Whatever bytes come, the loader stays and answers, and nothing beyond the flash is touched."""
+    port, host = make_host(stub=stub)
+    luck = random.Random(20)
+    numbers = [0, 1, 0x400, 0x1000, flash.size - 0x1000, flash.size, 0xFFFFF000, 0xFFFFFFFF]
+    commands = [*Command, 0x00, 0x15, 0xD4, 0xFF]
+    for _ in range(1500):
+        data = struct.pack("<4I", *luck.choices(numbers, k=4))[: luck.choice([0, 4, 8, 16])] + luck.randbytes(
+            luck.randrange(40)
+        )
+        command = luck.choice(commands)
+        total = checksum(data[16:]) if luck.random() < 0.5 else luck.randrange(1 << 32)
+        packet = struct.pack("<BBHI", 0, command, len(data) + luck.choice([0, 0, 0, 1]), total) + data
+        port.write(luck.choice([framed(packet), packet, b"\xc0" + packet[: luck.randrange(len(packet))]]))
+        if not port.in_loader:
+            host.connect()
+    host.connect()
+    assert host.numbers(0x0A, 0x40001000) == ROM_OK

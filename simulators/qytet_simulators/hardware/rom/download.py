@@ -33,7 +33,7 @@ class Download:
         self._flash, self._at, self.left = flash, offset, size
         self._inflater = zlib.decompressobj() if compressed else None
         self._erased_to = offset - offset % flash.block
-        self._erase_end = offset + size + -(offset + size) % flash.block
+        self._erase_end = offset + size + -(offset + size) % flash.block if size else self._erased_to
         if size and self._erase_end > flash.size:
             raise RefusedError(Why.FAILED)
         if ahead:
@@ -43,6 +43,8 @@ class Download:
         """Write it. Raises RefusedError for what does not inflate, PowerCutError."""
         data = block if self._inflater is None else self._inflated(block)
         data = data[: self.left]
+        if not data:
+            return
         self._erase_to(self._at + len(data))
         self._flash.write(self._at, data)
         self._at += len(data)

@@ -63,6 +63,7 @@ class Line:
 
     def hear(self, data: bytes) -> None:
         """The host says this."""
+        self._notice()
         if not self._board.powered or self.mode is Mode.HELD or not data:
             return
         if self.mode is Mode.PROGRAM:
@@ -79,6 +80,7 @@ class Line:
         """Assert (true) or release control lines; None leaves one as it is."""
         self.dtr = self.dtr if dtr is None else dtr
         self.rts = self.rts if rts is None else rts
+        self._notice()
         if not self._board.powered:
             return
         if self.rts and not self.dtr:
@@ -135,6 +137,11 @@ class Line:
         self._become(Mode.PROGRAM)
 
     # ---- inside
+
+    def _notice(self) -> None:
+        """The board may have lost its power meanwhile, or been reset by somebody else."""
+        if self.mode is not Mode.PROGRAM and (not self._board.powered or self._board.running):
+            self.forget()
 
     def _leave_reset(self, into: Into = Into.AS_HELD) -> None:
         if into is Into.LOADER or (into is Into.AS_HELD and self.boot_held):

@@ -28,7 +28,8 @@ class Memory:
             raise RefusedError(Why.NOT_BEGUN)
         if len(block) > self._left:
             raise RefusedError(Why.TOO_MUCH)
-        self._loaded.append((self._at, self._at + len(block)))
+        if block:
+            self._loaded.append((self._at, self._at + len(block)))
         self._at += len(block)
         self._left -= len(block)
 

@@ -21,8 +21,10 @@ __all__ = ["RomPort"]
 
 
 class RomPort:
-    """A context manager inside the board's. While it is plugged in the board has power; methods are for any thread.
+    """A context manager inside the board's. Plugging it in gives the board power; methods are for any thread.
 
+    pyserial takes 0.1 s for every time limit that a program sets on an RFC 2217 port, and esptool sets two a command:
+    it needs about 20 s by `url`, and half a second by `pty`.
     `chip`: esp32, esp32s3 or esp32c3; give the board the same `bootloader_at` (`CHIPS[chip].bootloader_at`).
     """
 
@@ -69,7 +71,7 @@ class RomPort:
     @property
     def in_loader(self) -> bool:
         """Whether the loader answers, and not the program."""
-        return self._line.mode is Mode.LOADER
+        return self._line.mode is Mode.LOADER and self.board.powered
 
     def wait_for_loader(self, loader: bool = True, deadline_s: float = 10.0) -> None:
         """Return when the loader answers (or no longer does). Raises TimeoutError."""

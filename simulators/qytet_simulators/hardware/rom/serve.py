@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import struct
 import termios
 import tty
 from typing import Any, cast
@@ -146,20 +147,31 @@ class _Client:
         if mask & _READ and self.is_open:
             self._receive()
 
-    def _receive(self) -> None:
+    def is_there(self) -> bool:
+        """Whether the host has not gone; takes in what it has said last."""
+        while self.is_open and self._receive():
+            pass
+        return self.is_open
+
+    def _receive(self) -> bool:
+        """Whether there was something."""
         try:
             data = self._connection.recv(1 << 16)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self.close()
-            return
-        for byte in self._telnet.filter(data):
-            self._heard += byte
+            return False
+        try:
+            for byte in self._telnet.filter(data):
+                self._heard += byte
+        except (KeyError, TypeError, ValueError, struct.error):  # pyserial's answers to telnet that is none
+            self.close()
         if self.is_open:
             self.pass_on()
+        return True
 
     def _send(self) -> None:
         if not self.is_open:
@@ -195,7 +207,7 @@ class Rfc2217:
     def _accept(self, _: int) -> None:
         with contextlib.suppress(OSError):
             connection, _address = self._listener.accept()
-            if self._client is not None and self._client.is_open:
+            if self._client is not None and self._client.is_there():
                 connection.close()  # the port is busy
             else:
                 self._client = _Client(self._loop, self._line, connection)
