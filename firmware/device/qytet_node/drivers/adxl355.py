@@ -47,8 +47,8 @@ class ADXL355:
         self._fifo, self._one = bytearray(32 * _SAMPLE), bytearray(1)
         suffix = "-" + channel if channel else ""
         self._keys = [[keyed(name, axis + suffix) for name in self.PROPERTIES] for axis in "xyz"]
-        self.READ_MS = window_ms + 2 * self._axes[0].settle * 1000 // rate
-        """How long a reading may last."""
+        self.READ_MS = 2 * window_ms + 2 * self._axes[0].settle * 1000 // rate
+        """How long a reading may last: a long write to the flash costs samples, and the window is begun anew."""
 
     async def start(self):
         """Reset it, +-2 g, and measure from now on."""

@@ -26,13 +26,13 @@ class Loop:
         self._before, self._at = self._edges.look(), self._clock.ticks_ms()
 
     async def read(self):
-        """Vehicles and % of the time since the last reading; a vehicle that still stands there counts in both bins."""
+        """Vehicles and % of the time since the last reading, None of a moment; one that still stands counts in both."""
         now = self._clock.ticks_ms()
         held = self._edges.held_ms()
         vehicles = self._edges.since(self._before)
         self._before += vehicles
         elapsed, self._at = self._clock.ticks_diff(now, self._at), now
-        share = min(100.0, held * 100 / elapsed) if elapsed > 0 else None
+        share = min(100.0, held * 100 / elapsed) if elapsed >= self.MIN_INTERVAL_MS else None
         return dict(zip(self._keys, (vehicles, share)))
 
     async def stop(self):

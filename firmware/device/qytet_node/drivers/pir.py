@@ -14,7 +14,7 @@ class Pir:
     MIN_INTERVAL_MS = 1000
 
     def __init__(self, edges, channel=""):
-        self._edges, self._before = edges, 0
+        self._edges, self._before, self._settling = edges, 0, False
         self._key = keyed("motion_count", channel)
 
     @property
@@ -26,12 +26,14 @@ class Pir:
     async def start(self):
         """Begin to count."""
         self._edges.listen()
-        self._before = self._edges.look()
+        self._before, self._settling = self._edges.look(), True
 
     async def read(self):
-        """Motions since the last reading."""
+        """Motions since the last reading; the first one after a start tells none, as they may be made up."""
         motions = self._edges.since(self._before)
         self._before += motions
+        if self._settling:
+            motions, self._settling = 0, False
         return {self._key: motions}
 
     async def stop(self):

@@ -78,6 +78,6 @@ class Pulse:
         return whole + rest / self._per_unit if rest and whole < _EXACT else whole
 
     def _speed(self, pulses, elapsed_ms):
-        if elapsed_ms <= 0:
-            return None
+        if elapsed_ms < self.MIN_INTERVAL_MS:
+            return None  # the first reading after a start: a moment without a pulse is no calm
         return pulses * 1000 / elapsed_ms * self._per_hz + self._offset if pulses else 0.0
