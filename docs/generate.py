@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/reference: views, refusals, settings, gateway, commands; `--check` only compares.
+"""Writes the generated parts of docs/: views, refusals, settings, gateway, commands, failures; `--check` compares.
 
 Usage: python docs/generate.py [--check]
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import commands_page
 import edge_page
+import failures_page
 import settings_page
 
 from qytet.db.migrate import connect, migrate
@@ -62,6 +63,7 @@ PAGES = (
     ("settings.md", settings_page.page),
     ("gateway.md", edge_page.page),
     ("commands.md", commands_page.page),
+    ("../how-to/node-failures.md", failures_page.page),
 )
 
 

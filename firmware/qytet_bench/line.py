@@ -12,6 +12,7 @@ import errno
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -174,19 +175,22 @@ class Line:
 
     def _open(self) -> Any:
         local = "://" not in self.url
-        options: dict[str, Any] = {"exclusive": True} if local and os.name == "posix" else {}
+        options: dict[str, Any] = {"write_timeout": _WRITE_S} if local else {}  # RFC 2217 knows none
+        if local and os.name == "posix":
+            options["exclusive"] = True
         try:
             port = serial.serial_for_url(
                 self.url,
                 do_not_open=True,
                 baudrate=self._baudrate,
                 timeout=_SLICE_S,
-                write_timeout=_WRITE_S,
                 **options,
             )
             if sys.platform == "win32" and local:
                 port.dtr = port.rts = False  # some drivers raise one after the other, which is a reset
-            port.open()
+            with warnings.catch_warnings():  # pyserial's RFC 2217 names its thread the old way
+                warnings.simplefilter("ignore", DeprecationWarning)
+                port.open()
             if sys.platform == "win32" and local:
                 port.dtr = True
                 port.rts = True

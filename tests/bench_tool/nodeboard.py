@@ -1,6 +1,7 @@
 """A simulated board with a console, for tools that talk to it, and what can go wrong on the way."""
 
 import contextlib
+import math
 import os
 import pty
 import select
@@ -21,13 +22,17 @@ Meddle = Callable[[bytes], bytes]
 
 @contextlib.contextmanager
 def board(
-    folder: Path, files: dict[str, str] | None = None, *, size: int = 0x400000
+    folder: Path,
+    files: dict[str, str] | None = None,
+    *,
+    size: int = 0x400000,
+    speed: float = math.inf,
 ) -> Iterator[tuple[Board, FlashFile]]:
     """A board that runs these files (blank flash without), with power."""
     with FlashFile(folder / "flash.bin", size) as flash:
         if files is not None:
             install(flash, files)
-        with Board(flash) as made:
+        with Board(flash, speed=speed) as made:
             made.power_on()
             yield made, flash
 
