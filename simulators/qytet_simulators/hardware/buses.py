@@ -7,6 +7,7 @@ from qytet_simulators.hardware.clock import VirtualClock
 from qytet_simulators.hardware.ports import OneWireDevice
 from qytet_simulators.hardware.protocol import Answer, Handler, Op, Question
 from qytet_simulators.hardware.wiring import Wiring
+from qytet_simulators.instruments.i2c import I2cBus
 
 __all__ = ["I2c", "OneWire"]
 
@@ -38,13 +39,17 @@ class I2c:
         """Write what is given, then read `b` bytes; both in one transaction."""
         scl, sda, frequency = _PINS.unpack_from(question.data)
         data, count = question.data[_PINS.size :], question.b
-        self._cost(len(data) + count + 2, frequency)
-        bus = self._wiring.i2c.get((scl, sda))
+        try:
+            return self._transferred(self._wiring.i2c.get((scl, sda)), question.a, data, count)
+        finally:  # what is read is as it was when it was asked for: a queue is emptied while it is read
+            self._cost(len(data) + count + 2, frequency)
+
+    def _transferred(self, bus: I2cBus | None, address: int, data: bytes, count: int) -> Answer:
         if bus is None:
             return Answer(-errno.ENODEV)
-        messages = [_Message(question.a, data)] if data or not count else []
+        messages = [_Message(address, data)] if data or not count else []
         if count:
-            messages.append(_Message(question.a, count=count))
+            messages.append(_Message(address, count=count))
         try:
             bus.i2c_rdwr(*messages)
         except TimeoutError:

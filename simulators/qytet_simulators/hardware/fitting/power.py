@@ -1,11 +1,32 @@
 """Meters of power, and the lamps whose power they measure."""
 
+import math
+
 from qytet_simulators.hardware.fitting.bench import Bench, Row, keyed
 from qytet_simulators.hardware.sensors.lamp import Lamp
 from qytet_simulators.hardware.sensors.pzem004t import GENERAL, Pzem004t, PzemMeter
 from qytet_simulators.hardware.sensors.world import Truth
 
 __all__ = ["lamp", "pzem004t"]
+
+_NAMES = {
+    "lamp": (
+        "lamp_supply_voltage",
+        "lamp_supply_current",
+        "lamp_active_power",
+        "grid_frequency",
+        "lamp_power_factor",
+    ),
+    "grid": (
+        "grid_phase_voltage",
+        "grid_current",
+        "grid_active_power",
+        "grid_frequency",
+        "grid_power_factor",
+    ),
+}
+_LAMP_W = 60.0
+"""Of a lamp that no output of the node drives."""
 
 
 def lamp(bench: Bench, row: Row) -> None:
@@ -35,23 +56,28 @@ def pzem004t(bench: Bench, row: Row, options: Row) -> PzemMeter:
 
 def _power(bench: Bench, row: Row, options: Row) -> Truth:
     """Power, current and power factor belong together; a lamp takes what its output tells it to."""
-    lamp = next(iter(bench.made.lamps.values()), None)
-    if options.get("kind", "lamp") == "grid":
-        names = ("grid_phase_voltage", "grid_current", "grid_power_factor", "grid_frequency")
-        volts, amperes, factor, hertz = (keyed(name, row) for name in names)
+    kind = options.get("kind", "lamp")
+    voltage, current, power, frequency, factor = (keyed(name, row) for name in _NAMES[kind])
+    value, script = bench.world.value, bench.world.script
+    if kind == "grid":
+
+        def kilowatts(at: float) -> float:
+            return math.prod(value(key, at * 1000) for key in (voltage, current, factor)) / 1000
+
+        script(power, kilowatts)
     else:
-        volts, factor = keyed("lamp_supply_voltage", row), keyed("lamp_power_factor", row)
-        amperes, hertz = "", keyed("grid_frequency", row)
+        lamp = next(iter(bench.made.lamps.values()), None)
 
-    def truth() -> dict[str, float]:
-        value = bench.world.value
-        found = {"voltage": value(volts), "factor": value(factor), "frequency": value(hertz)}
-        if amperes:
-            found["current"] = value(amperes)
-            found["power"] = found["current"] * found["voltage"] * found["factor"]
-        else:
-            found["power"] = lamp.watts if lamp is not None else 60.0
-            found["current"] = found["power"] / found["voltage"] / found["factor"]
-        return found
+        def amperes(at: float) -> float:
+            return value(power, at * 1000) / value(voltage, at * 1000) / value(factor, at * 1000)
 
-    return truth
+        script(power, lambda at: _LAMP_W if lamp is None else lamp.watts_at(at * 1000))
+        script(current, amperes)
+    watts = 1000 if kind == "grid" else 1
+    return lambda: {
+        "voltage": value(voltage),
+        "current": value(current),
+        "power": value(power) * watts,
+        "frequency": value(frequency),
+        "factor": value(factor),
+    }

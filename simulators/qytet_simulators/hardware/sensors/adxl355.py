@@ -46,13 +46,13 @@ class Adxl355(RegisterChip):
         if register == _POWER:
             self._began_us, self._taken, self._lost, self._rest = self.now_us(), 0, False, b""
 
-    def read(self, count: int) -> bytes:
+    def read(self, count: int) -> bytes | None:
         """Registers; or the FIFO, from which any number of bytes may be read."""
         if self._at == _FIFO:
             return self._from_fifo(count)
-        self.refresh()
-        data = bytes(self.registers[self._at : self._at + count])
-        self._at = self._at + count & 0xFF
+        seen = self._at <= _STATUS < self._at + count
+        data = super().read(count)
+        self._lost = self._lost and not seen  # page 33: reading the status takes the overrun away
         return data
 
     def refresh(self) -> None:
@@ -93,7 +93,6 @@ class Adxl355(RegisterChip):
             data += self._sample(self._taken, truth)
             self._taken += 1
             waiting -= 1
-        self._lost = False
         while len(data) < count:
             data += _EMPTY
         self._rest = bytes(data[count:])

@@ -40,12 +40,16 @@ class Lamp:
         """The board switches it."""
         self._set(100.0 * bool(level) if not self._invert else 100.0 * (level == 0))
 
-    @property
-    def watts(self) -> float:
-        """What it takes now."""
-        if self.level <= 0:
+    def level_at(self, unix_ms: float) -> float:
+        """Its level at a time, as far as it is remembered."""
+        return next((level for at, level in reversed(self.levels) if at <= unix_ms), 0.0)
+
+    def watts_at(self, unix_ms: float) -> float:
+        """What it took at a time."""
+        level = self.level_at(unix_ms)
+        if level <= 0:
             return self.standby_w
-        return self.standby_w + (self.rated_w - self.standby_w) * (0.05 + 0.95 * self.level / 100)
+        return self.standby_w + (self.rated_w - self.standby_w) * (0.05 + 0.95 * level / 100)
 
     def _set(self, level: float) -> None:
         if level != self.level:

@@ -18,12 +18,16 @@ _DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class _Day:
-    """A mean, how far it swings in a day, the hour (UTC) of the top, and a smaller wave within the hour."""
+    """A mean, how far it swings in a day, the hour (UTC) of the top, and a smaller wave within the hour.
+
+    `spread`: how far apart channels are; of 0 they are one.
+    """
 
     mean: float
     swing: float = 0.0
     top_h: float = 14.0
     wave: float = 0.0
+    spread: float = 0.06
 
 
 _DAYS = {
@@ -37,10 +41,10 @@ _DAYS = {
     "electrode_voltage_ae": _Day(230, 12, 14, 2),
     "lamp_supply_voltage": _Day(231, 4, 3, 0.8),
     "lamp_power_factor": _Day(0.94, 0.02, 3),
-    "grid_phase_voltage": _Day(232, 4, 3, 0.8),
+    "grid_phase_voltage": _Day(232, 4, 3, 0.8, 0.02),
     "grid_current": _Day(14, 8, 19, 1.0),
-    "grid_power_factor": _Day(0.92, 0.03, 3),
-    "grid_frequency": _Day(50, 0.01, 3, 0.02),
+    "grid_power_factor": _Day(0.92, 0.03, 3, 0, 0.04),
+    "grid_frequency": _Day(50, 0.01, 3, 0.02, 0),
     "water_flow_rate": _Day(2.2, 1.5, 8, 0.2),
     "water_pressure": _Day(4.2, 0.5, 2, 0.05),
     "water_tank_level": _Day(3.1, 0.8, 5, 0.02),
@@ -75,7 +79,7 @@ _LIGHTS = ("ambient_illuminance", "photocell_illuminance")
 class World:
     """Truths by key (`property` or `property:channel`): the same seed makes the same world.
 
-    Channels of a property differ by a few percent. `script` puts a curve of the caller's in a key's place.
+    Channels of a property differ by a few percent; a frequency is the same everywhere. `script` puts a curve of the caller's in a key's place.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -129,10 +133,11 @@ class World:
             return lambda at: share * self.value(other, at * 1000)
         if name in _LIGHTS:
             return daylight()
-        exact = key.partition("-")[0]  # an axis, perhaps of one of several sensors
-        day, spread = (_DAYS[exact], 0.0) if exact in _DAYS else (_DAYS[name], 0.06 if channel else 0.0)
-        draw = self.draw(key)
-        return wave(day.mean, day.swing, day.top_h, day.wave, draw, spread)
+        axis = key.partition("-")[0]  # perhaps of one of several sensors
+        day = _DAYS[axis] if axis in _DAYS else _DAYS[name]
+        apart = channel and axis not in _DAYS
+        draw = self.draw(key if day.spread else name)
+        return wave(day.mean, day.swing, day.top_h, day.wave, draw, day.spread if apart else 0.0)
 
 
 def wave(mean: float, swing: float, top_h: float, small: float, draw: random.Random, spread: float) -> Curve:
