@@ -115,25 +115,21 @@ def _module(name: str) -> ModuleType:
 
 
 @cache
-def _module(name: str) -> ModuleType:
+def _modules() -> dict[str, ModuleType]:
+    """The device's modules under their own names, by which they find each other; then those names are given back."""
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == _PACKAGE}
+    package = ModuleType(_PACKAGE)
+    package.__path__ = [str(SOURCE / _PACKAGE)]
+    sys.modules[_PACKAGE] = package
     try:
-        return importlib.import_module(f"{_package().__name__}.{name}")
-    except ModuleNotFoundError as error:
+        return {
+            name: importlib.import_module(f"{_PACKAGE}.{name}") for name in ("config", "profile", "health")
+        }
+    except ImportError as error:
         raise InputError(
-            f"The device's code lacks a module: {error.name}.", do="Install qytet again."
+            "The device's code cannot be read.", why=str(error), do="Install qytet again."
         ) from error
-
-
-@cache
-def _package() -> ModuleType:
-    """The device's package under its own name, by which its modules find each other; nowhere else is it installed."""
-    folder = SOURCE / "qytet_node"
-    spec = importlib.util.spec_from_file_location(
-        "qytet_node", folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    if spec is None or spec.loader is None:
-        raise InputError("The device's code is not there.", do="Install qytet again.")
-    package = importlib.util.module_from_spec(spec)
-    sys.modules["qytet_node"] = package
-    spec.loader.exec_module(package)
-    return package
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == _PACKAGE]:
+            del sys.modules[name]
+        sys.modules.update(before)

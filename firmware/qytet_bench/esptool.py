@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,9 @@ _SILENCE_S = 180.0
 """The longest that a run may say nothing: the MD5 of 16 MB takes up to 128 s by esptool's own limit."""
 _END_S = 5.0
 _KEPT_LINES = 40
+
+_FAMILY = r"(ESP8266|ESP32-[SCHP]\d+|ESP32)(?=[-\s:]|EX|$)"
+"""ESP32 goes on with its package (ESP32-D0WD, ESP32-U4WDH), the later ones with nothing, or a package too."""
 
 Progress = Callable[[int, int], None]
 """Called with bytes written so far, and bytes in all."""
@@ -51,7 +54,10 @@ class Region:
 
 
 class Esptool:
-    """esptool on a port. `program` is how it is started; `before_retry` hears why a run is repeated."""
+    """esptool on a port. `program` is how it is started; `before_retry` hears why a run is repeated.
+
+    `resets`: whether the port's lines can bring the chip into its loader; else a person does, by BOOT and RESET.
+    """
 
     def __init__(
         self,
@@ -60,8 +66,10 @@ class Esptool:
         program: Sequence[str] = (sys.executable, "-m", "esptool"),
         before_retry: Callable[[str], None] = lambda _why: None,
         silence_s: float = _SILENCE_S,
+        resets: bool = True,
     ) -> None:
         self.port, self.baud = port, baud
+        self._before = "default-reset" if resets else "no-reset"
         self._program = tuple(program)
         self._before_retry = before_retry
         self._silence_s = silence_s
@@ -70,8 +78,8 @@ class Esptool:
 
     def identify(self) -> Chip:
         """Ask the chip what it is; it stays in its ROM. Raises EsptoolError."""
-        lines = self._repeated(["--chip", "auto", "--after", "no-reset", "flash-id"], lambda _line: None)
-        return _chip(lines)
+        arguments = ["--chip", "auto", "--after", "no-reset", "flash-id"]
+        return _chip(self._repeated(arguments, lambda _line: None, WORTH_ANOTHER - {Kind.NO_ANSWER}))
 
     def write(self, chip: str, regions: Sequence[Region], progress: Progress) -> None:
         """Write and verify all regions in one run, then start the program. Raises EsptoolError."""
@@ -79,15 +87,21 @@ class Esptool:
         where = [text for region in regions for text in (hex(region.offset), str(region.path))]
         self._repeated(["--chip", chip, "--after", "hard-reset", "write-flash", *where], meter.line)
 
-    def _repeated(self, arguments: Sequence[str], on_line: Callable[[str], None]) -> list[str]:
+    def _repeated(
+        self,
+        arguments: Sequence[str],
+        on_line: Callable[[str], None],
+        worth: Collection[Kind] = WORTH_ANOTHER,
+    ) -> list[str]:
         for attempt in range(1, _ATTEMPTS + 1):
             self.attempts = attempt
             baud = self.baud if attempt < _ATTEMPTS else min(self.baud, _SLOW_BAUD)
-            code, lines = self._run(["--port", self.port, "--baud", str(baud), *arguments], on_line)
+            line = ["--port", self.port, "--baud", str(baud), "--before", self._before]
+            code, lines = self._run([*line, *arguments], on_line)
             if code == 0:
                 return lines
             kind = classified(lines)
-            if kind not in WORTH_ANOTHER or attempt == _ATTEMPTS:
+            if kind not in worth or attempt == _ATTEMPTS:
                 raise failure(kind, self.port, lines, attempt)
             self._before_retry(what_of(kind))
         raise AssertionError("the loop returns or raises")
@@ -182,10 +196,7 @@ def _lines(process: "subprocess.Popen[str]", silence_s: float) -> Iterator[str]:
 def _chip(lines: Sequence[str]) -> Chip:
     text = "\n".join(lines)
     name = _found(
-        text,
-        r"Connected to (ESP\S+)",
-        r"Detecting chip type\.\.\. (ESP\S+)",
-        r"Chip is (ESP32-[SCHP]\d|ESP32)",
+        text, rf"Connected to {_FAMILY}", rf"Detecting chip type\.\.\. {_FAMILY}", rf"Chip is {_FAMILY}"
     )
     mac = _found(text, r"(?m)^(?:BASE )?MAC:\s+([0-9a-fA-F:]{17})")
     size = re.search(r"Detected flash size:\s*(\d+)(KB|MB)", text)

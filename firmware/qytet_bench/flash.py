@@ -7,7 +7,7 @@ address before it is written, so that no power cut leaves it on a board that nob
 import errno
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,8 +24,6 @@ from qytet_bench.settings import BenchSettings
 from qytet_bench.vault import Vault
 
 __all__ = ["Flashed", "HalfWritten", "Job", "MixedUpError", "flash", "prepare"]
-
-MakeTool = Callable[[str, int, Callable[[str], None]], Esptool]
 
 
 class MixedUpError(InputError):
@@ -102,15 +100,17 @@ def flash(
     *,
     baud: int = 460800,
     replace: bool = False,
-    make_tool: MakeTool = lambda port, baud, retry: Esptool(port, baud, before_retry=retry),
+    resets: bool = True,
 ) -> Flashed:
     """Write the board on this port. `replace` allows the device another board, and the board another device.
+
+    `resets` as in `Esptool`.
 
     Raises QytetError; HalfWritten if Ctrl-C came while it was written.
     """
     begun = time.monotonic()
     serialport.check_usable(port)
-    tool = make_tool(port, baud, lambda why: shown.say(f"{why} Trying again."))
+    tool = Esptool(port, baud, before_retry=lambda why: shown.say(f"{why} Trying again."), resets=resets)
     shown.say(f"Looking for the board on {port}.")
     chip = tool.identify()
     shown.say(f"{chip.text}, {chip.mac}, {chip.flash_size // 1048576} MB flash.")

@@ -18,6 +18,7 @@ from qytet_bench.options import (
     Config,
     Device,
     Json,
+    NoReset,
     PasswordFile,
     PortOption,
     Profile,
@@ -44,6 +45,7 @@ def flash(
     baud: Baud = 460800,
     password_file: PasswordFile = None,
     replace: Replace = False,
+    no_reset: NoReset = False,
     as_json: Json = False,
 ) -> None:
     """Make a board a node: MicroPython and one file system with program, identity, network, trust, credential."""
@@ -54,7 +56,8 @@ def flash(
     console = Console(stderr=True)
     try:
         with to_terminal(console) as shown:
-            done = flashing.flash(job, serialport.choose(port), shown, baud=baud, replace=replace)
+            where = serialport.choose(port)
+            done = flashing.flash(job, where, shown, baud=baud, replace=replace, resets=not no_reset)
     except flashing.HalfWritten:
         console.print(
             "Interrupted: the board is half written and will not start. Run the same command again; "
@@ -66,7 +69,11 @@ def flash(
         typer.echo(json.dumps(done.document()))
         return
     again = f" after {done.attempts} attempts" if done.attempts > 1 else ""
-    typer.echo(f"{done.device} is on the board {done.mac} ({done.seconds:g} s{again}). It starts now.")
+    typer.echo(f"{done.device} is on the board {done.mac} ({done.seconds:g} s{again}). {_next(no_reset)}")
+
+
+def _next(no_reset: bool) -> str:
+    return "Press RESET (EN) to start it." if no_reset else "It starts now."
 
 
 def ports(

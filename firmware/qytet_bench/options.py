@@ -12,6 +12,7 @@ __all__ = [
     "Config",
     "Device",
     "Json",
+    "NoReset",
     "PasswordFile",
     "PortOption",
     "Profile",
@@ -37,5 +38,11 @@ Baud = Annotated[int, typer.Option(min=9600, max=2000000, help="Bits a second wh
 Replace = Annotated[
     bool,
     typer.Option("--replace", help="The device moves to this board, or this board becomes another device."),
+]
+NoReset = Annotated[
+    bool,
+    typer.Option(
+        "--no-reset", help="The board is in its loader already: you pressed RESET while you held BOOT."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]

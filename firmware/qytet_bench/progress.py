@@ -16,6 +16,8 @@ from rich.progress import (
 
 __all__ = ["Say", "Shown", "silent", "to_terminal"]
 
+_SOON_S = 0.5
+
 Say = Callable[[str], None]
 
 
@@ -74,6 +76,12 @@ class _Lines:
         if tenth == self._tenth:
             return
         self._tenth = tenth
-        rate = done / max(time.monotonic() - self._begun, 0.001)
-        left = f", {(total - done) / rate:.0f} s left" if done and tenth else ""
-        self.say(f"writing: {10 * tenth} % of {total // 1024} KB, {rate / 1024:.0f} KB/s{left}")
+        self.say(f"writing: {10 * tenth} % of {total // 1024} KB{self._pace(done, total)}")
+
+    def _pace(self, done: int, total: int) -> str:
+        """Rate and time left, as soon as there is something to tell them by."""
+        took = time.monotonic() - self._begun
+        if not done or took < _SOON_S:
+            return ""
+        rate = done / took
+        return f", {rate / 1024:.0f} KB/s, {(total - done) / rate:.0f} s left"

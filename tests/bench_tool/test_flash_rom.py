@@ -1,0 +1,205 @@
+"""`qytet bench flash` with real esptool against the simulated ROM loader: a blank board becomes a node."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from qytet.errors import InputError
+from qytet_bench import filesystem, layout, program
+from qytet_bench import flash as flashing
+from qytet_bench.esptool import EsptoolError, Kind
+from qytet_bench.flash import HalfWritten, Job, MixedUpError
+from qytet_bench.node import node
+from qytet_bench.program import Program
+from qytet_bench.progress import Shown
+from qytet_simulators.hardware.rom import Act, Fault, RomPort
+from qytet_simulators.hardware.rom.packets import Command
+from tests.bench_tool.conftest import Plug
+from tests.bench_tool.desk import WIFI_PASSWORD, Desk, firmware
+
+MAIN = b"""import json, os
+told = json.load(open("/etc/node.json"))
+print("I am", told["device"], "of", told["city"], sorted(os.listdir("/")))
+"""
+PROGRAM = Program("9.9.9", {"qytet_node/app.mpy": bytes(range(256)) * 40}, {"main.py": MAIN})
+MAC = "24:0a:c4:51:74:01"
+
+
+@pytest.fixture(autouse=True)
+def _program(monkeypatch: pytest.MonkeyPatch, quick_esptool: None) -> None:
+    """A program that says who it is; the node's own has its tests."""
+    monkeypatch.setattr(program, "build", lambda: PROGRAM)
+
+
+def job(desk: Desk, device: str = "node-1", board: str = "") -> Job:
+    return flashing.prepare(node(desk.settings, device, board=board), desk.settings)
+
+
+def flash(
+    desk: Desk, port: RomPort, device: str = "node-1", **options: Any
+) -> tuple[flashing.Flashed, list[str]]:
+    said: list[str] = []
+    done = flashing.flash(
+        job(desk, device), port.url, Shown(said.append, lambda _done, _total: None), **options
+    )
+    return done, said
+
+
+def test_a_blank_board_becomes_the_node(desk: Desk, plug: Plug) -> None:
+    """One command writes image and file system, and the board starts as the device that it was told to be."""
+    port = plug()
+    result = desk.run("flash", "--device", "tirana-air-01", "--port", port.url, "--json")
+    assert result.exit_code == 0, result.output
+    done = json.loads(result.stdout)
+    assert (done["device"], done["chip"], done["mac"], done["attempts"]) == ("tirana-air-01", "esp32", MAC, 1)
+    said = port.board.console.wait_for("I am tirana-air-01 of tirana", 10)
+    assert "['a', 'data', 'etc', 'main.py', 'slot.json']" in port.board.console.wait_for("]", 10) + said
+    credential = desk.vault.find("tirana-air-01")
+    assert credential is not None
+    assert credential.board == MAC
+    assert "100 %" in result.stderr
+    for secret in (credential.password, WIFI_PASSWORD):
+        assert secret not in result.output
+
+
+def test_every_byte_is_where_it_belongs(desk: Desk, plug: Plug) -> None:
+    """The flash of an S3 holds the image at 0x0, and from 0x200000 to its end the file system that was built."""
+    port = plug(chip="esp32s3")
+    made = job(desk, board="esp32-s3-devkitc")
+    flashing.flash(made, port.url, Shown(lambda _text: None, lambda _done, _total: None))
+    chip = port.board.flash
+    content = firmware("esp32s3")
+    assert chip.read(0, len(content)) == content
+    files = filesystem.read(chip.read(filesystem.DATA_AT, chip.size - filesystem.DATA_AT))
+    credential = desk.vault.credential("node-1")
+    assert files == layout.board_files(PROGRAM, made.node.files(credential.password))
+
+
+def test_a_lost_reply_is_tried_again(desk: Desk, plug: Plug) -> None:
+    """A reply that is lost in the middle of writing costs a second run, not the board."""
+    port = plug(Fault(Act.LOSE_REPLY, Command.FLASH_DEFL_DATA, first=2))
+    done, said = flash(desk, port)
+    assert port.faults.happened == [(Act.LOSE_REPLY, Command.FLASH_DEFL_DATA)]
+    assert done.attempts == 2
+    assert any("Trying again" in line for line in said)
+    port.board.console.wait_for("I am node-1", 10)
+
+
+def test_what_was_not_written_right_is_not_taken_for_done(desk: Desk, plug: Plug) -> None:
+    """A checksum that stays wrong fails after three runs, with words on what to do."""
+    port = plug(Fault(Act.WRONG_MD5, Command.SPI_FLASH_MD5, times=0))
+    with pytest.raises(EsptoolError) as caught:
+        flash(desk, port)
+    assert caught.value.kind is Kind.VERIFY
+    assert caught.value.attempts == 3
+    assert "--baud 115200" in caught.value.do
+
+
+def test_a_board_that_does_not_answer_needs_its_button(desk: Desk, plug: Plug) -> None:
+    """Without any answer the technician is told to hold BOOT, and nothing was written."""
+    port = plug(Fault(Act.IGNORE, times=0))
+    with pytest.raises(EsptoolError) as caught:
+        flash(desk, port)
+    assert caught.value.kind is Kind.NO_ANSWER
+    assert "BOOT" in caught.value.do
+    assert desk.vault.holder(MAC) == ""
+
+
+def test_another_chip_is_refused_before_anything_is_written(desk: Desk, plug: Plug) -> None:
+    """A profile's board of one chip and a board of another: both are named, and the flash stays blank."""
+    port = plug(chip="esp32s3")
+    with pytest.raises(InputError, match="chip is esp32s3, not esp32") as caught:
+        flash(desk, port)
+    assert "Nothing was written" in caught.value.why
+    assert port.board.flash.read(0, 0x2000) == b"\xff" * 0x2000
+
+
+def test_a_pulled_cable_is_told_and_the_next_run_finishes(desk: Desk, plug: Plug) -> None:
+    """When the port vanishes while the board is written, the error says so; the same command later succeeds."""
+    port = plug(Fault(Act.UNPLUG, Command.FLASH_DEFL_DATA, first=2))
+    with pytest.raises(EsptoolError) as caught:
+        flash(desk, port)
+    assert caught.value.kind in {Kind.LOST, Kind.NO_PORT}
+    port.plug()
+    done, _ = flash(desk, port)
+    assert done.attempts == 1
+    port.board.console.wait_for("I am node-1", 10)
+
+
+def test_ctrl_c_ends_cleanly_and_the_next_run_finishes(desk: Desk, plug: Plug) -> None:
+    """Ctrl-C while writing ends esptool and leaves no file behind; until then no secret was on a command line."""
+    port = plug()
+    seen: list[list[str]] = []
+    modes: list[int] = []
+
+    def interrupt(done: int, total: int) -> None:
+        seen.extend(child.cmdline() for child in psutil.Process().children(recursive=True))
+        modes.extend(file.stat().st_mode & 0o777 for file in desk.vault.folder.glob(".flash-*/*"))
+        raise KeyboardInterrupt
+
+    with pytest.raises(HalfWritten):
+        flashing.flash(job(desk), port.url, Shown(lambda _text: None, interrupt))
+    commands = [line for line in seen if "write-flash" in line]
+    assert commands
+    assert desk.vault.credential("node-1").password not in str(seen)
+    assert WIFI_PASSWORD not in str(seen)
+    assert modes == [0o600, 0o600]
+    assert not any(
+        "esptool" in " ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)
+    )
+    assert [path.name for path in desk.vault.folder.iterdir()] == ["node-1.json"]
+    done, _ = flash(desk, port)
+    assert done.mac == MAC
+
+
+def test_no_credential_is_put_on_two_boards(desk: Desk, plug: Plug) -> None:
+    """A board that is one device already is not made another unless that is asked for; then the vault knows."""
+    port = plug()
+    desk.vault.credential("node-1")
+    desk.vault.bind("node-1", MAC)
+    with pytest.raises(MixedUpError, match="is node-1 already") as caught:
+        flash(desk, port, "node-2")
+    assert caught.value.holder == "node-1"
+    desk.vault.bind("node-1", "24:0a:c4:00:00:99")
+    with pytest.raises(MixedUpError, match="another board already"):
+        flash(desk, port, "node-1")
+    done, _ = flash(desk, port, "node-1", replace=True)
+    assert done.mac == MAC
+    assert desk.vault.holder(MAC) == "node-1"
+
+
+@pytest.mark.parametrize(
+    ("content", "sha256", "words"),
+    [
+        (b"PK\x03\x04" * 20, None, "no firmware image"),
+        (firmware("esp32s3"), None, "made for esp32s3"),
+        (firmware("esp32"), "0" * 64, "not the image"),
+        (firmware("esp32"), "latest", "is none"),
+        (firmware("esp32", 0x200000), None, "too large"),
+        (None, None, "cannot be read"),
+    ],
+)
+def test_only_the_right_image_is_written(
+    desk: Desk, content: bytes | None, sha256: str | None, words: str
+) -> None:
+    """An image that is absent, changed, too large, for another chip, or none at all is refused without a board."""
+    path = Path(desk.folder / "esp32.bin")
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    desk.common["image"]["esp32"]["sha256"] = sha256 or hashlib.sha256(content or b"").hexdigest()
+    desk.write()
+    with pytest.raises(InputError, match=words):
+        job(desk)
+
+
+def test_a_chip_without_an_image_is_told_where_to_get_one(desk: Desk) -> None:
+    """bench.toml without an image for the board's chip ends in the name of the table that it lacks."""
+    del desk.common["image"]["esp32c3"]
+    desk.write()
+    with pytest.raises(InputError, match=r"\[image.esp32c3\]"):
+        job(desk, board="esp32-c3-devkitm")
