@@ -9,12 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _QUICK = Path(__file__).parent / "quick"
-_SHORT_LIMITS = """[esptool]
-timeout = 0.4
-serial_write_timeout = 1
-connect_attempts = 2
-erase_write_timeout_per_mb = 4
-"""
+_SETTINGS = "[esptool]\ntimeout = {limit}\nerase_write_timeout_per_mb = {limit}\n"
 
 
 class Done(NamedTuple):
@@ -25,11 +20,11 @@ class Done(NamedTuple):
 
 
 class Esptool:
-    """`folder` keeps its settings: the time limits are short, as the simulated board answers at once."""
+    """`folder` keeps its settings; `limit_s` is how long it waits for an answer (esptool's own is 3 s)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limit_s: float = 5.0) -> None:
         self._settings = folder / "esptool.cfg"
-        self._settings.write_text(_SHORT_LIMITS)
+        self._settings.write_text(_SETTINGS.format(limit=limit_s))
 
     def run(self, port: str, *words: str, before: str | None = None) -> Done:
         """Its exit code and everything it said. `before` as its option of that name."""

@@ -75,8 +75,11 @@ def test_every_chip_is_recognised_and_written(
         flash.read(at + 4, len(content) - 4) == content[4:]
     )  # esptool puts the detected size into the header
     assert flash.read(0x20000, len(content)) == content
-    port.reset()
-    port.board.console.wait_for(">>> ")
+    with serial.Serial(port.pty, 115200, timeout=10) as terminal:
+        port.reset()
+        assert terminal.read_until(b">>> ").endswith(b">>> ")
+        terminal.write(b"print(6 * 7)\r")
+        assert terminal.read_until(b"\n42\r\n").endswith(b"\n42\r\n")
 
 
 @pytest.mark.parametrize(("chip", "option"), [("esp32", "--compress"), ("esp32c3", "--no-compress")])
@@ -142,7 +145,11 @@ def test_from_a_blank_board_to_its_own_words(
     port.board.console.wait_for("invalid header")
     mark = len(port.board.console.text)
     esptool.works(
-        port.url, "write-flash", *pieces((0x1000, tmp_path / "image.bin"), (at, tmp_path / "files.bin"))
+        port.url,
+        "--baud",
+        "460800",
+        "write-flash",
+        *pieces((0x1000, tmp_path / "image.bin"), (at, tmp_path / "files.bin")),
     )
     said = port.board.console.wait_for("main.py", since=mark)
     assert (

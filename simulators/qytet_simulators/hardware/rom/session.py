@@ -6,10 +6,11 @@ from typing import Protocol
 from qytet_simulators.hardware.flash import FlashFile, PowerCutError
 from qytet_simulators.hardware.rom.chips import RomChip
 from qytet_simulators.hardware.rom.faults import Act, Faults
-from qytet_simulators.hardware.rom.loader import GREETING, Answer, Into, Loader, Next, RomLoader, StubLoader
+from qytet_simulators.hardware.rom.loader import Answer, Into, Loader, Next, RomLoader
 from qytet_simulators.hardware.rom.packets import Command, RefusedError, Request, Why, reply, request
 from qytet_simulators.hardware.rom.registers import Registers
 from qytet_simulators.hardware.rom.slip import Deframer, framed
+from qytet_simulators.hardware.rom.stub import GREETING, StubLoader
 
 __all__ = ["Session", "World"]
 
