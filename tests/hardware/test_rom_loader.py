@@ -173,7 +173,8 @@ def test_flash_commands_by_registers(
 def test_watchdog_resets_the_newer_chips(make_host: MakeHost) -> None:
     """A host that can only write registers gets the program started by the RTC's watchdog."""
     port, host = make_host("esp32c3")
-    host.write_regs((0x60008090, 1 << 31 | 5 << 28 | 2))
+    assert host.write_regs((0x60008090, 1 << 31 | 5 << 28 | 2)) == ROM_OK
+    assert host.write_regs((0x600080A8, 0)) == ROM_OK
     assert not port.in_loader
     port.board.console.wait_for("SPI_FAST_FLASH_BOOT")
 

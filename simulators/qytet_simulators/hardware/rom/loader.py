@@ -118,9 +118,10 @@ class Loader:
     def _write_reg(self, request: Request) -> Answer:
         if not request.data or len(request.data) % 16:
             raise RefusedError(Why.BAD_LENGTH)
+        armed = self.registers.watchdog_on
         for address, value, mask, _ in struct.iter_unpack("<IIII", request.data):
             self.registers.write(address, value, mask)
-        if self.registers.watchdog_on:
+        if armed:  # it bites after some milliseconds, in which hosts lock its registers again
             self.next.restart = Into.AS_HELD
         return Answer()
 
