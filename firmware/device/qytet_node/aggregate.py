@@ -14,13 +14,13 @@ class Window:
     """`kinds` maps keys to rules. `add` takes samples, `take` gives the report and begins anew."""
 
     def __init__(self, kinds):
-        self._kinds = kinds
+        self.kinds = kinds
         self._state = {}
 
     def add(self, values):
         """A sample: keys to numbers, or None for "measured, no value"; keys without a rule are passed over."""
         for key, value in values.items():
-            kind = self._kinds.get(key)
+            kind = self.kinds.get(key)
             if kind is None:
                 continue
             if value is None or value != value:
@@ -35,7 +35,7 @@ class Window:
 
     def miss(self):
         """A sample that was tried and failed: its keys are null if nothing better comes."""
-        for key in self._kinds:
+        for key in self.kinds:
             self._state.setdefault(key, None)
 
     def take(self):

@@ -3,7 +3,7 @@
     sensors -> sampler -> record -> backlog (flash) -> uplink -> city, whose marks empty the backlog
 
 Every part runs for ever and is begun anew if it fails; the supervisor feeds the watchdog while sampler and uplink make
-progress. `ota`, where it is there, adds its commands and its trial through `register(app)`.
+progress. What is needed now and then only (commands, health, the start) is lent (`lent.py`).
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import gc
 
 from qytet_node import VERSION
 from qytet_node.backlog import FullError
-from qytet_node.commands import CommandError, Commands
+from qytet_node.lent import lent
 from qytet_node.supervisor import WATCHDOG_MS, Supervisor
 
 FLOOR_MS = 1780000000000
@@ -20,24 +20,23 @@ HEALTH_FIRST_S, HEALTH_S = 5, 300
 SAMPLER_LIMIT_MS, UPLINK_LIMIT_MS = 60000, 600000
 """The uplink's longest pause between two attempts is three minutes, its longest attempt less than two."""
 _AGAIN_MS = 5000
+_OVER = "over"
+"""What a part gives back that has done its work (`ota.py`)."""
 
 
 class App:
     """`make_hardware(board)` gives the chip (`hardware.Hardware`); `root` holds profiles and boards, `etc` settings.
 
-    Its parts: settings, hardware, clock, journal, backlog, link, keeper, uplink, sampler, health, outputs (or None),
-    commands; `tasks` are rows of (name, function that gives a coroutine), to which others may add before `run`.
+    Its parts: hardware, clock, journal, backlog, link, keeper, uplink, sampler, outputs (or None), commands; `ordered`
+    is what commands remember; `tasks` are rows of (name, function that gives a coroutine), to which others may add
+    before `run`.
     Raises config.ConfigError or profile.ProfileError for settings that cannot be used.
     """
 
     def __init__(self, make_hardware, root, etc="/etc", data="/data", say=print, named="node.json"):
-        from qytet_node import wiring
-
         self.etc, self.data, self.root, self.named = etc, data, root, named
-        wiring.wire(self, make_hardware, FLOOR_MS, say)
-        wiring.forget()
-        del wiring
-        self.commands = Commands(data + "/commands.json", self._now, self.uplink.answer, self.journal)
+        self.ordered = {}
+        lent("wiring").wire(self, make_hardware, FLOOR_MS, say)
         self.tasks = [
             ("sampler", self.sampler.run),
             ("uplink", self.uplink.run),
@@ -47,7 +46,7 @@ class App:
         ]
         if self.outputs is not None:
             self.tasks.append(("outputs", self._follow))
-        self._register()
+        lent("ota").register(self)
         gc.collect()
 
     def record(self, m):
@@ -67,8 +66,7 @@ class App:
         """Run every part for ever."""
         kept = str(self.backlog.depth)
         self.journal.info("qytet " + VERSION + ", boot " + self.backlog.boot + ", " + kept + " kept")
-        for ident in self.commands.begun("restart"):
-            self.commands.finish(ident, "done")
+        self._tell_restarted()
         await asyncio.gather(*[self._for_ever(name, part) for name, part in self.tasks])
 
     async def restart(self, why):
@@ -97,19 +95,34 @@ class App:
         """What every report tells of the outputs."""
         return {} if self.outputs is None else self.outputs.values()
 
+    def streams(self):
+        """What a birth says of the keys that will come, as JSON."""
+        return lent("health").streams(self)
+
+    @property
+    def commands(self):
+        """Who takes commands, as long as there are some."""
+        return lent("orders").commands(self)
+
     def on_command(self, ident, payload):
         """A command came in."""
         self.commands.take(ident, payload)
 
-    def _now(self):
+    def now(self):
+        """Unix milliseconds, or None."""
         return self.clock.now()[0]
+
+    def give_up(self, why):
+        """Restart, but let whoever says so go on to its end."""
+        self._ending = asyncio.create_task(self.restart(why))
 
     # ---- parts
 
     async def _for_ever(self, name, part):
         while True:
             try:
-                await part()
+                if await part() == _OVER:
+                    return
             except Exception as error:
                 self.journal.error(name + " failed: " + type(error).__name__ + " " + str(error))
             gc.collect()
@@ -124,7 +137,7 @@ class App:
     async def _tell_health(self):
         await asyncio.sleep_ms(HEALTH_FIRST_S * 1000)
         while True:
-            self.record(self.health.values())
+            self.record(lent("health").values(self))
             self._tell_troubles()
             await asyncio.sleep_ms(HEALTH_S * 1000)
 
@@ -142,68 +155,14 @@ class App:
             ("uplink", lambda: self.uplink.progress_at, UPLINK_LIMIT_MS),
         ]
         watchdog = self.hardware.watchdog(WATCHDOG_MS)
-        await Supervisor(watchdog, self.clock, watched, lambda: not self.uplink.online, self._give_up).run()
+        await Supervisor(watchdog, self.clock, watched, lambda: not self.uplink.online, self.give_up).run()
 
-    def _give_up(self, why):
-        self._ending = asyncio.create_task(self.restart(why))
-
-    # ---- commands
-
-    def _register(self):
-        for name, handler in (
-            ("rebirth", self._rebirth),
-            ("restart", self._restart),
-            ("set", self._set),
-            ("interval", self._interval),
-            ("schedule", self._schedule),
-            ("resend", self._resend),
-        ):
-            self.commands.register(name, handler)
-        try:
-            from qytet_node import ota
-        except ImportError:
-            return
-        ota.register(self)
-
-    async def _rebirth(self, *_):
-        self.uplink.introduce()
-        return "done", ""
-
-    async def _restart(self, _, ident):
-        self._give_up("ordered by " + ident)
-        return "accepted", ""
-
-    async def _set(self, args, _):
-        self._lamps().set(args["output"], args["value"])
-        return "done", ""
-
-    async def _schedule(self, args, _):
-        self._lamps().follow(args["output"], args["schedule"])
-        return "done", ""
-
-    def _lamps(self):
-        if self.outputs is None:
-            raise CommandError("this node has no outputs")
-        return self.outputs
-
-    async def _interval(self, args, _):
-        report_s = args["report_s"]
-        if isinstance(report_s, bool) or not isinstance(report_s, int) or not 1 <= report_s <= 86400:
-            raise CommandError("report_s must be a whole number from 1 to 86400")
-        self.sampler.set_interval(report_s)
-        return "done", "until the next restart"
-
-    async def _resend(self, args, _):
-        boot, last = args["boot"], args["last"]
-        lowest = self.backlog.lowest(boot)
-        if boot not in self.backlog.boots() or last < lowest:
-            raise CommandError("nothing of that is held any more")
-        self.uplink.again()
-        return "done", "from %d on" % max(lowest, args["first"])
+    def _tell_restarted(self):
+        commands = self.commands
+        for ident in commands.begun("restart"):
+            commands.finish(ident, "done")
 
 
 def main(root, named="node.json"):
     """Run on the board until the end of days, or until something is so wrong that only a restart helps."""
-    from qytet_node.hardware import Hardware
-
-    asyncio.run(App(Hardware, root, named=named).run())
+    asyncio.run(App(lent("hardware").Hardware, root, named=named).run())

@@ -19,20 +19,29 @@ LASTING = ("restart", "update", "network")
 """Commands whose answer outlives a restart, because they cause one."""
 
 
-class CommandError(Exception):
+class CommandError(ValueError):
     """A command that is not carried out; says why."""
 
 
 class Commands:
-    """`answer(id, state, why)` sends; `now()` gives Unix ms or None; `path` keeps lasting answers."""
+    """`answer(id, state, why)` sends; `now()` gives Unix ms or None; `path` keeps lasting answers.
 
-    def __init__(self, path, now, answer, journal=None):
+    `memory` is what outlives this object: a dictionary, empty at the start. `find(name)` gives a handler that was not
+    registered, or None.
+    """
+
+    def __init__(self, path, now, answer, journal=None, memory=None, find=None):
         self._path, self._now, self._answer, self._journal = path, now, answer, journal
-        self._table = {}
-        self._answers = {}  # id -> [state, why, name of a lasting command or ""]
-        self._order = []
-        self._tasks = {}
-        self._load()
+        self._table, self._find = {}, find
+        memory = {} if memory is None else memory
+        known = bool(memory)
+        self._answers = memory.setdefault(
+            "answers", {}
+        )  # id -> [state, why, name of a lasting command or ""]
+        self._order = memory.setdefault("order", [])
+        self._tasks = memory.setdefault("tasks", {})
+        if not known:
+            self._load()
 
     def register(self, name, handler):
         """`await handler(args, id)` gives (state, why); raises CommandError or ValueError to refuse."""
@@ -47,7 +56,7 @@ class Commands:
         try:
             name, exp, args = messages.command(payload)
             handler = self._checked(name, exp)
-        except (ValueError, CommandError) as error:
+        except ValueError as error:
             self._finish(ident, "failed", str(error))
         else:
             if len(self._tasks) < AT_ONCE:
@@ -67,7 +76,8 @@ class Commands:
         ]
 
     def _checked(self, name, exp):
-        if name not in self._table:
+        handler = self._table.get(name) or (self._find and self._find(name))
+        if not handler:
             raise CommandError("unknown command: " + name[:32])
         now = self._now()
         if now is None:
@@ -76,7 +86,7 @@ class Commands:
             )
         if exp < now:
             raise CommandError("expired")
-        return self._table[name]
+        return handler
 
     async def _carry_out(self, ident, name, args, handler):
         lasting = name if name in LASTING else ""
@@ -86,7 +96,7 @@ class Commands:
             state, why = await handler(args, ident)
         except KeyError as error:
             state, why = "failed", "the argument " + str(error.args[0]) + " is missing"
-        except (CommandError, ValueError) as error:
+        except ValueError as error:
             state, why = "failed", str(error)
         except Exception as error:
             state, why = "failed", type(error).__name__ + ": " + str(error)

@@ -31,9 +31,9 @@ def load(path):
         with open(path) as file:
             found = json.load(file)
     except OSError as error:
-        raise ConfigError(path + " cannot be read: error " + str(error.errno)) from error
-    except ValueError as error:
-        raise ConfigError(path + " is no JSON") from error
+        raise ConfigError(path + " cannot be read: error " + str(error.errno))
+    except ValueError:
+        raise ConfigError(path + " is no JSON")
     return checked(found, path)
 
 

@@ -1,11 +1,13 @@
 """One file from an HTTP server, read in order; where the line breaks, it goes on there (RFC 9110, 14.2 Range).
 
-Memory: one line's head. The server's certificate is checked as the broker's is (`wifi.trusting`). Redirects are not
+Memory: one line's head. The server's certificate is checked as the broker's is (`joining.trusting`). Redirects are not
 followed: who orders an update names where it is.
 """
 
 import asyncio
 import gc
+
+from qytet_node.lent import lent
 
 SILENCE_S = 30
 TRIES = 8
@@ -85,10 +87,8 @@ class Source:
     async def _open(self):
         gc.collect()  # a handshake wants large pieces of memory
         if self._tls:
-            from qytet_node.wifi import trusting
-
             self._line, _ = await asyncio.open_connection(
-                self._host, self._port, ssl=trusting(self._etc)(), server_hostname=self._host
+                self._host, self._port, ssl=lent("joining").trusting(self._etc), server_hostname=self._host
             )
         else:
             self._line, _ = await asyncio.open_connection(self._host, self._port)
@@ -104,8 +104,11 @@ class Source:
         while head[-4:] != b"\r\n\r\n":
             if len(head) >= _HEAD:
                 raise FetchError("this is no HTTP server")
-            await self._some(one)
-            head.extend(one)
+            size = await self._line.readinto(one)  # `fill` limits the time of all of it
+            if size == 0:
+                raise OSError("the line broke")
+            if size:
+                head.extend(one)
         return head.decode().split("\r\n")
 
     def _take(self, lines):

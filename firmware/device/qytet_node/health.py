@@ -21,32 +21,33 @@ def keys(sensors):
     return list(_KEYS) + ["sensor_errors_total:" + name[:24] for name in sensors]
 
 
-class Health:
-    """`board` gives reset_cause(), temperature() and storage(), the used part of the flash in %."""
+def streams(app):
+    """Rows of key and unit of everything that the application tells, as JSON. Raises profile.ProfileError."""
+    from qytet_node import profile
 
-    def __init__(self, clock, link, backlog, sensors, board):
-        self._clock, self._link, self._backlog, self._sensors, self._board = (
-            clock,
-            link,
-            backlog,
-            sensors,
-            board,
-        )
-        self._cause = board.reset_cause()
+    sensors = app.sampler.sensors
+    every = [key for sensor in sensors for key in sensor.window.kinds]
+    every += list(app.levels()) + keys([sensor.name for sensor in sensors])
+    return profile.streams(app.root, every)
 
-    def values(self):
-        """What is known now; what the chip or the network does not tell is left out."""
-        gc.collect()
-        found = {
-            "uptime": self._clock.up() // 1000,
-            "memory_free": gc.mem_free(),
-            "rssi": self._link.rssi,
-            "backlog_records": self._backlog.depth,
-            "dropped_records_total": self._backlog.dropped,
-            "reset_cause": self._cause if 0 <= self._cause <= SOFTWARE else 0,
-            "storage_used": self._board.storage(),
-            "board_temperature": self._board.temperature(),
-        }
-        for sensor in self._sensors:
-            found["sensor_errors_total:" + sensor.name[:24]] = sensor.errors
-        return {key: value for key, value in found.items() if value is not None}
+
+def values(app):
+    """What is known now, of the application's parts; what the chip or the network does not tell is left out.
+
+    `app.hardware` gives reset_cause(), temperature() and storage(), the used part of the flash in %.
+    """
+    gc.collect()
+    cause = app.hardware.reset_cause()
+    found = {
+        "uptime": app.clock.up() // 1000,
+        "memory_free": gc.mem_free(),
+        "rssi": app.link.rssi,
+        "backlog_records": app.backlog.depth,
+        "dropped_records_total": app.backlog.dropped,
+        "reset_cause": cause if 0 <= cause <= SOFTWARE else 0,
+        "storage_used": app.hardware.storage(),
+        "board_temperature": app.hardware.temperature(),
+    }
+    for sensor in app.sampler.sensors:
+        found["sensor_errors_total:" + sensor.name[:24]] = sensor.errors
+    return {key: value for key, value in found.items() if value is not None}

@@ -7,8 +7,6 @@ is held against these in the tests.
 import json
 
 MOST_TEXT = 200
-_HEX = "0123456789abcdef"
-_HIGHEST_SEQ = 2147483647
 
 
 def birth(boot, lowest, fw, board, streams):
@@ -42,28 +40,12 @@ def log(boot, up, level, text):
     )
 
 
-def mark(payload):
-    """(boot, seq) of a `stored`; None if it is none."""
-    try:
-        found = json.loads(payload)
-        if not isinstance(found, dict) or sorted(found) != ["boot", "seq", "v"] or not _ours(found):
-            return None
-        boot, seq = found["boot"], found["seq"]
-    except ValueError:
-        return None
-    if not isinstance(boot, str) or len(boot) != 8 or any(one not in _HEX for one in boot):
-        return None
-    if isinstance(seq, bool) or not isinstance(seq, int) or not 0 <= seq <= _HIGHEST_SEQ:
-        return None
-    return boot, seq
-
-
 def command(payload):
     """(name, exp, args) of a `cmd`. Raises ValueError with what is wrong."""
     try:
         found = json.loads(payload)
-    except ValueError as error:
-        raise ValueError("this is no JSON") from error
+    except ValueError:
+        raise ValueError("this is no JSON")
     if not isinstance(found, dict) or sorted(found) != ["args", "cmd", "exp", "v"] or not _ours(found):
         raise ValueError("a command has v 1, cmd, exp and args")
     name, exp, args = found["cmd"], found["exp"], found["args"]

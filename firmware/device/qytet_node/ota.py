@@ -9,10 +9,10 @@ is needed and forgotten afterwards.
 
 import asyncio
 import gc
-import sys
 
 from qytet_node import VERSION
 from qytet_node.commands import CommandError
+from qytet_node.lent import lent
 from qytet_node.slots import ETC, Slots
 
 PROOF_MS = 90000
@@ -22,26 +22,35 @@ TRIAL_MS, SETTINGS_MS = 1800000, 600000
 LONGEST_S = 3600
 """Of one download, however busily the server drips."""
 _LOOK_MS = 1000
-_BIG = ("fetch", "staging", "renewal", "rsa")
+OVER = "over"
+"""What a part of the application gives back that need not be begun anew."""
 
 
 def register(app):
-    """Add the commands, and end or go on with a trial."""
-    Ota(app)
+    """At the start: end or go on with a trial."""
+    app.trying = False
+    Ota(app).begin()
 
 
 class Ota:
-    """The application's updates."""
+    """The application's updates; in memory during a trial and while an order is carried out."""
 
     def __init__(self, app):
         self._app, self._slots = app, Slots(app.root, app.etc)
-        self._busy = False
-        app.commands.register("update", self._update)
-        app.commands.register("network", self._network)
-        if self._slots.tidy(app.named):
-            app.tasks.append(("trial", self._trial))
-        else:
-            self._tell()
+
+    def handler(self, name):
+        """What carries out a command."""
+        return self._update if name == "update" else self._network
+
+    def begin(self):
+        """Go on with a trial, or tell how the last one ended."""
+        try:
+            if self._slots.tidy(self._app.named):
+                self._app.tasks.append(("trial", self._trial))
+            else:
+                self._tell()
+        except OSError as error:  # a flash that takes nothing must not keep the node from running
+            self._app.journal.error("no account of updates: error " + str(error.errno))
 
     def _tell(self):
         """Answer the orders that are settled; whatever else had begun was cut off by a restart."""
@@ -62,11 +71,11 @@ class Ota:
             if not await self._proven(*((0, SETTINGS_MS) if settings else (PROOF_MS, TRIAL_MS))):
                 self._slots.go_back("no reading of it was stored in time")
                 await self._app.restart("back to what ran before")
-                return
+                return None
             self._slots.keep()
             self._app.journal.info(("the settings" if settings else VERSION) + " proved good")
             self._tell()
-        await asyncio.Event().wait()  # all is settled
+        return OVER
 
     async def _proven(self, from_ms, until_ms):
         """Whether the city stored a record that was made after `from_ms`, before `until_ms` of running."""
@@ -89,21 +98,20 @@ class Ota:
         return await self._carry_out(ident, lambda: self._renew(args, ident))
 
     async def _carry_out(self, ident, act):
-        if self._busy or self._slots.read()["trial"]:
+        if self._app.trying or self._slots.read()["trial"]:
             raise CommandError("something else is being tried")
-        self._busy = True
+        self._app.trying = True
         try:
             self._app.uplink.answer(ident, "accepted")
             what = await act()
         finally:
-            self._busy = False
-            _forget()
+            self._app.trying = False
+            gc.collect()
         await self._app.restart("to try " + what)
         return "accepted", ""
 
     async def _stage(self, url, sha256, ident):
-        from qytet_node import fetch, staging
-
+        fetch, staging = lent("fetch"), lent("staging")
         source = fetch.Source(url, self._app.etc)
         try:
             version = await asyncio.wait_for(
@@ -111,24 +119,12 @@ class Ota:
             )
         except Exception as error:
             self._slots.clear()
-            raise CommandError(staging.words(error)) from error
+            raise CommandError(staging.words(error))
         finally:
             await source.close()
         self._slots.begin(self._slots.other, ident)
         return version
 
     async def _renew(self, args, ident):
-        from qytet_node import renewal
-
-        self._slots.try_settings(renewal.settings(self._app.etc, args), ident)
+        self._slots.try_settings(lent("renewal").settings(self._app.etc, args), ident)
         return "new settings"
-
-
-def _forget():
-    """Give back the memory of what is needed for an order only."""
-    package = sys.modules["qytet_node"]
-    for name in _BIG:
-        sys.modules.pop("qytet_node." + name, None)
-        if hasattr(package, name):
-            delattr(package, name)
-    gc.collect()

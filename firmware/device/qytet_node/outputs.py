@@ -104,7 +104,7 @@ class Outputs:
         try:
             output.schedule = None if given is None else Schedule(given)
         except ScheduleError as error:
-            raise OutputError(str(error)) from error
+            raise OutputError(str(error))
         output.override = None
         self._save()
         self.look()

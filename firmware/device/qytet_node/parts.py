@@ -47,6 +47,14 @@ class Parts:
     def __init__(self, hardware, folder, latest):
         self._hardware, self._folder, self._latest = hardware, folder, latest
         self._ports, self._locks, self._converters, self._made = {}, {}, {}, {}
+        self._makers = {
+            "i2c": self._i2c,
+            "uart": self._uart,
+            "wire": self._wire,
+            "finder": self._finder,
+            "volts": self._volts,
+            "edges": self._edges,
+        }
         self.motion = []
 
     def make(self, row):
@@ -60,11 +68,9 @@ class Parts:
             key = options["temperature"]
             options["temperature"] = lambda: self._latest(key)
         try:
-            driver = getattr(self, "_" + hangs_on)(_class(name, kind), row, options, baud)
+            driver = self._makers[hangs_on](_class(name, kind), row, options, baud)
         except (TypeError, ValueError, KeyError, IndexError, ImportError) as error:
-            raise ProfileError(
-                "sensor " + row["name"] + ": " + type(error).__name__ + " " + str(error)
-            ) from error
+            raise ProfileError("sensor " + row["name"] + ": " + type(error).__name__ + " " + str(error))
         self._made[row["name"]] = driver
         return driver
 

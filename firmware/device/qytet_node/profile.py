@@ -133,6 +133,6 @@ def _read(path):
         with open(path) as file:
             return json.load(file)
     except OSError as error:
-        raise ProfileError(path + " cannot be read: error " + str(error.errno)) from error
-    except ValueError as error:
-        raise ProfileError(path + " is no JSON") from error
+        raise ProfileError(path + " cannot be read: error " + str(error.errno))
+    except ValueError:
+        raise ProfileError(path + " is no JSON")

@@ -1,7 +1,12 @@
-"""How a record is written: the row of a `hist`, the payload of an `obs`, and what of a reading is a number.
+"""How a record is written, as the row of a `hist` and the payload of an `obs`, and which records the server has.
 
 A row is the JSON `[seq,t,up,"tq",{key:value}]` (see the contract); the backlog keeps it as it will be sent.
 """
+
+import json
+
+_HEX = "0123456789abcdef"
+_HIGHEST_SEQ = 2147483647
 
 
 def row(seq, t, up, tq, m):
@@ -41,3 +46,21 @@ def number(value):
     if value == int(value) and abs(value) < 10000000:
         return str(int(value))
     return "%.7g" % value
+
+
+def mark(payload):
+    """(boot, seq) of a `stored`; None if it is none."""
+    try:
+        found = json.loads(payload)
+        if not isinstance(found, dict) or sorted(found) != ["boot", "seq", "v"]:
+            return None
+        version, boot, seq = found["v"], found["boot"], found["seq"]
+    except ValueError:
+        return None
+    if isinstance(version, bool) or not isinstance(version, int) or version != 1:
+        return None
+    if not isinstance(boot, str) or len(boot) != 8 or any(one not in _HEX for one in boot):
+        return None
+    if isinstance(seq, bool) or not isinstance(seq, int) or not 0 <= seq <= _HIGHEST_SEQ:
+        return None
+    return boot, seq

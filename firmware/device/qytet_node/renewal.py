@@ -27,5 +27,5 @@ def settings(etc, args):
     try:
         config.checked(found)
     except config.ConfigError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(str(error))
     return found

@@ -34,20 +34,20 @@ class Sensor:
         self.readings = 0
         self.latest = {}
         self.window = Window(spec["keys"])
-        self._driver, self._clock = driver, clock
-        self._every = max(int(spec["every_s"] * 1000), driver.MIN_INTERVAL_MS)
+        self.driver, self._clock = driver, clock
+        self.every = max(int(spec["every_s"] * 1000), driver.MIN_INTERVAL_MS)
         self._read_ms = getattr(driver, "READ_MS", READ_MS)
         self._powered = spec.get("powered", False)
-        self._warm_up = 0 if self._powered and warm else driver.WARM_UP_MS
+        self.warm_up = 0 if self._powered and warm else driver.WARM_UP_MS
         self._duty = spec.get("duty", False)
-        self._channel = spec.get("channel")
+        self.channel = spec.get("channel")
         self._at_once = spec.get("at_once", ())
 
     async def run(self, told=None):
         """Measure for ever; `told(values)` hears at once of values that changed, if the profile asks for that."""
         wait = RETRY_FIRST_S
         while True:
-            if await self._tried(self._driver.start, START_MS) is not None:
+            if await self._tried(self.driver.start, START_MS) is not None:
                 self.absent = False
                 if await self._while_well(told):
                     wait = RETRY_FIRST_S
@@ -57,13 +57,13 @@ class Sensor:
 
     async def _while_well(self, told):
         """Read until it fails several times in a row; tells whether anything was read."""
-        await asyncio.sleep_ms(self._warm_up)
+        await asyncio.sleep_ms(self.warm_up)
         if self._powered:
-            self._warm_up = 0
+            self.warm_up = 0
         failures, well = 0, False
         while failures < FAILURES:
             began = self._clock.up()
-            values = await self._tried(self._driver.read, self._read_ms)
+            values = await self._tried(self.driver.read, self._read_ms)
             if values is None:
                 failures += 1
             else:
@@ -73,20 +73,20 @@ class Sensor:
         return well
 
     async def _rest(self, began):
-        left = self._every - (self._clock.up() - began)
-        warm_up = self._warm_up
+        left = self.every - (self._clock.up() - began)
+        warm_up = self.warm_up
         if not self._duty or left <= warm_up:
             await asyncio.sleep_ms(max(left, 0))
             return
         await self.stop()
         await asyncio.sleep_ms(left - warm_up)
-        await self._tried(self._driver.start, START_MS)
+        await self._tried(self.driver.start, START_MS)
         await asyncio.sleep_ms(warm_up)
 
     def _took(self, values, told):
         self.readings += 1
-        if self._channel:
-            values = {key + ":" + self._channel: value for key, value in values.items()}
+        if self.channel:
+            values = {key + ":" + self.channel: value for key, value in values.items()}
         self.window.add(values)
         changed = {
             key: values[key] for key in self._at_once if key in values and self.latest.get(key) != values[key]
@@ -118,7 +118,7 @@ class Sensor:
     async def stop(self):
         """Let it rest; whatever it says to that."""
         try:
-            await asyncio.wait_for_ms(self._driver.stop(), READ_MS)
+            await asyncio.wait_for_ms(self.driver.stop(), READ_MS)
         except Exception as error:
             self.last_error = "stopping: " + type(error).__name__
 

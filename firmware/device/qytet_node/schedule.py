@@ -105,8 +105,8 @@ def _step(step, sun):
         return when, add, _level(level)
     try:
         hours, minutes = (int(part) for part in when.split(":"))
-    except (ValueError, AttributeError) as error:
-        raise ScheduleError("a step begins at HH:MM, sunrise or sunset") from error
+    except (ValueError, AttributeError):
+        raise ScheduleError("a step begins at HH:MM, sunrise or sunset")
     if not (0 <= hours < 24 and 0 <= minutes < 60):
         raise ScheduleError("no such time of the day: " + when[:8])
     return hours * 60 + minutes, add, _level(level)

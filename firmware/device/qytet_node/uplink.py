@@ -9,10 +9,9 @@ the backfill begins anew: a record that comes twice is counted by the server and
 import asyncio
 import random
 
-from qytet_contract import topics
-from qytet_node import messages
+from qytet_node.lent import lent
 from qytet_node.mqtt import Client, Lost, Refused
-from qytet_node.records import hist, obs
+from qytet_node.records import hist, mark, obs
 
 LIVE = 16
 """Live records that wait in memory; what does not fit is sent from the flash."""
@@ -21,18 +20,24 @@ RETRY_FIRST_S, RETRY_LAST_S = 1, 120
 RESEND_FIRST_MS, RESEND_LAST_MS = 120000, 3600000
 """How long marks may stay away before everything is sent again; doubled while they do."""
 ANSWERS = LOGS = 8
-_INTRODUCTION = ("", None)
+_LONGEST_ID = 64
+"""Of a command (contract)."""
+_INTRODUCTION = ("", "", "")
 """Among the answers: say birth and state again."""
 
 
 class Uplink:
     """`link` brings the network up and opens the stream (`wifi.Wifi`); `timekeeper()` is awaited until time is known.
 
-    `about` is the node's identity: city, device, user, password, fw, board, ds (rows of key and unit, as JSON).
+    `about` is the node's identity: city, device, user, password, fw, board, and ds, a function that gives rows of key
+    and unit as JSON.
     `on_command(id, payload)` must be quick; answers come through `answer`.
     """
 
     def __init__(self, about, link, clock, backlog, on_command, timekeeper, hist_every_ms=1000):
+        from qytet_contract import topics
+
+        self._prefix = topics.topic(about["city"], about["device"], "")
         self._about, self._link, self._clock, self._backlog = about, link, clock, backlog
         self._on_command, self._timekeeper = on_command, timekeeper
         self._hist_every = hist_every_ms
@@ -67,7 +72,7 @@ class Uplink:
     def answer(self, ident, state, why=""):
         """An answer to a command, to be sent before anything else; the oldest goes when there are too many."""
         _bounded(self._answers, ANSWERS)
-        self._answers.append((ident, messages.ack(state, why)))
+        self._answers.append((ident, state, why))
         self._wake.set()
 
     def introduce(self):
@@ -90,7 +95,7 @@ class Uplink:
     def log(self, up, level, text):
         """A line for the city's log; kept while there is no connection, the oldest goes when there are too many."""
         _bounded(self._logs, LOGS)
-        self._logs.append(messages.log(self._backlog.boot, up, level, text))
+        self._logs.append((up, level, text))
         self._wake.set()
 
     # ---- the loop
@@ -128,7 +133,7 @@ class Uplink:
         await self._timekeeper()
         self._progress()
         about = self._about
-        will = (self._topic(topics.STATE), messages.state(self._backlog.boot, "lost"), True)
+        will = (self._prefix + "state", lent("messages").state(self._backlog.boot, "lost"), True)
         client = Client(self._link.open, about["device"], about["user"], about["password"], will=will)
         try:
             await client.connect()
@@ -156,7 +161,7 @@ class Uplink:
         self._wake.set()
 
     async def _speak(self, client):
-        await client.subscribe([self._topic(topics.STORED), self._topic(topics.CMD, "+")])
+        await client.subscribe([self._prefix + "stored", self._prefix + "cmd/+"])
         await self._introduce(client)
         self._begin_anew()  # from here on without a pause until `online`: no record may fall in between
         self.online = True
@@ -173,10 +178,11 @@ class Uplink:
         if self._answers:
             await self._answer(client)
         elif self._live:
-            await client.publish(self._topic(topics.OBS), obs(self._backlog.boot, self._live[0][1]))
+            await client.publish(self._prefix + "obs", obs(self._backlog.boot, self._live[0][1]))
             self._live.pop(0)
         elif self._logs:
-            await client.publish(self._topic(topics.LOG), self._logs.pop(0), qos=0)
+            line = lent("messages").log(self._backlog.boot, *self._logs.pop(0))
+            await client.publish(self._prefix + "log", line, qos=0)
         elif self._told != self._backlog.dropped:
             await self._tell_lost(client)
         elif not await self._send_old(client):
@@ -190,9 +196,10 @@ class Uplink:
 
     async def _introduce(self, client):
         about, boot = self._about, self._backlog.boot
-        birth = messages.birth(boot, self._backlog.lowest(boot), about["fw"], about["board"], about["ds"])
-        await client.publish(self._topic(topics.BIRTH), birth, retain=True)
-        await client.publish(self._topic(topics.STATE), messages.state(boot, "ready"), retain=True)
+        messages = lent("messages")
+        birth = messages.birth(boot, self._backlog.lowest(boot), about["fw"], about["board"], about["ds"]())
+        await client.publish(self._prefix + "birth", birth, retain=True)
+        await client.publish(self._prefix + "state", messages.state(boot, "ready"), retain=True)
         await self._tell_lost(client)
 
     async def _tell_lost(self, client):
@@ -201,7 +208,7 @@ class Uplink:
         for boot in self._backlog.boots():
             lowest = self._backlog.lowest(boot)
             if lowest > 1:
-                await client.publish(self._topic(topics.HIST), hist(boot, lowest, []))
+                await client.publish(self._prefix + "hist", hist(boot, lowest, []))
         self._told = dropped
 
     async def _answer(self, client):
@@ -209,7 +216,7 @@ class Uplink:
         if first is _INTRODUCTION:
             await self._introduce(client)
         else:
-            await client.publish(self._topic(topics.ACK, first[0]), first[1])
+            await client.publish(self._prefix + "ack/" + first[0], lent("messages").ack(first[1], first[2]))
         if self._answers and self._answers[0] is first:  # it may have had to go meanwhile
             self._answers.pop(0)
 
@@ -223,7 +230,7 @@ class Uplink:
         if found is None:
             return False
         boot, rows = found
-        await client.publish(self._topic(topics.HIST), hist(boot, self._backlog.lowest(boot), rows))
+        await client.publish(self._prefix + "hist", hist(boot, self._backlog.lowest(boot), rows))
         self._hist_at = self._clock.up()
         return True
 
@@ -250,16 +257,16 @@ class Uplink:
 
     def _take(self, topic, payload):
         """A message from the server; what makes no sense is left alone, as the next one may."""
-        parts = topics.parse(topic)
-        if parts is None:
+        if not topic.startswith(self._prefix):
             return
-        if parts[2] == topics.CMD:
-            self._on_command(parts[4], payload)
-        elif parts[2] == topics.STORED:
+        kind, _, ident = topic[len(self._prefix) :].partition("/")
+        if kind == "stored":
             self._mark(payload)
+        elif kind == "cmd" and 0 < len(ident) <= _LONGEST_ID and "/" not in ident:
+            self._on_command(ident, payload)
 
     def _mark(self, payload):
-        found = messages.mark(payload)
+        found = mark(payload)
         if found is None:
             return
         boot, seq = found
@@ -270,9 +277,6 @@ class Uplink:
         if self._backlog.depth < before:
             self._marked_at = self._clock.up()
             self._resend_after = RESEND_FIRST_MS
-
-    def _topic(self, kind, ident=""):
-        return topics.topic(self._about["city"], self._about["device"], kind, ident=ident)
 
 
 def _bounded(queue, most):

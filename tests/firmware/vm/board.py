@@ -69,6 +69,7 @@ class Hardware:
         self.used, self.buses, self.pins = [], {}, {}
         self.resets = self.clock_ms = 0
         self.dog = Dog()
+        self.chip = self
 
     def i2c(self, name):
         bus = self.board["i2c"][name]

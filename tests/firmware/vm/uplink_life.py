@@ -58,7 +58,7 @@ async def life():
         "password": given["password"],
         "fw": "0.1.0",
         "board": "test",
-        "ds": '[["pm2_5","ug/m3"]]',
+        "ds": lambda: '[["pm2_5","ug/m3"]]',
     }
     line = uplink.Uplink(about, Link(), clock, backlog, command, known, hist_every_ms=50)
     task = None if given["until"] == "offline" else asyncio.create_task(line.run())

@@ -5,18 +5,15 @@ the chip is reset, or with the command whose id is `end`.
 """
 
 import asyncio
-import gc
 import json
 import sys
 
+from board import Hardware
+from qytet_node import app, uplink
+from radio import Station
+
 with open(sys.argv[1]) as file:  # noqa: PTH123 - MicroPython has no pathlib
     given = json.load(file)
-gc.collect()
-BEFORE = gc.mem_alloc()
-
-from board import Hardware  # noqa: E402 - its memory counts
-from qytet_node import app, uplink  # noqa: E402
-from radio import Station  # noqa: E402
 
 uplink.RETRY_FIRST_S = uplink.RETRY_LAST_S = 0.2
 app.HEALTH_FIRST_S = 1
@@ -37,13 +34,11 @@ async def life():
     lines = []
     node = app.App(make, given["root"], given["etc"], given["data"], lines.append)
     running = asyncio.create_task(node.run())
-    hardware, most = node.hardware, 0
+    hardware = node.hardware
     while not hardware.resets and not any("command end: done" in line for line in lines):
         await asyncio.sleep_ms(50)
-        gc.collect()
-        most = max(most, gc.mem_alloc() - BEFORE)
     for _ in range(100):
-        if not node.uplink._answers:
+        if not node.uplink.speaks_up:
             break
         await asyncio.sleep_ms(20)
     running.cancel()
@@ -55,7 +50,6 @@ async def life():
             "fed": hardware.dog.fed,
             "rtc_set": hardware.clock_ms,
             "made": node.backlog.seq,
-            "heap": most,
             "duty": {name: pin.duty for name, pin in hardware.pins.items()},
         }
     )

@@ -32,5 +32,5 @@ async def tried(exchange, times=3, pause_ms=20):
                 raise
         except OSError as error:
             if not times:
-                raise SensorError(ABSENT, "error " + str(error.errno)) from error
+                raise SensorError(ABSENT, "error " + str(error.errno))
         await asyncio.sleep_ms(pause_ms)

@@ -71,4 +71,4 @@ class SCD41:
         try:
             return words(data)
         except ValueError as error:
-            raise SensorError(CHECKSUM, str(error)) from error
+            raise SensorError(CHECKSUM, str(error))

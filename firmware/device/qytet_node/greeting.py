@@ -1,0 +1,52 @@
+"""How a connection to the broker begins: opened, introduced, let in; needed once a connection (`lent.py`)."""
+
+import asyncio
+import struct
+
+from qytet_node.mqtt import Lost, Refused, packet, text, words
+
+_CONNECT, _CONNACK = 0x10, 0x20
+
+
+async def connect(client, clean):
+    """As `mqtt.Client.connect` says."""
+    await client.close()
+    client.failed = None
+    try:
+        client.reader, client.writer = await asyncio.wait_for(client.open(), client.timeout)
+        await client.write(_introduction(client, clean))
+        kind, body = await asyncio.wait_for(_first(client), client.timeout)
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        asyncio.TimeoutError,
+    ) as error:  # ValueError: a certificate's fault
+        await client.close()
+        raise Lost("no connection: " + words(error))
+    if kind != _CONNACK or len(body) != 2:
+        await client.close()
+        raise Lost("this is no MQTT broker")
+    if body[1]:
+        await client.close()
+        raise Refused(body[1])
+    client.session = bool(body[0] & 1) and not clean
+    return client.session
+
+
+async def _first(client):
+    return (await client.read(1))[0], await client.rest()
+
+
+def _introduction(client, clean):
+    client_id, user, password = client.identity
+    flags = (0x02 if clean else 0) | (0x80 if user else 0) | (0x40 if user and password else 0)
+    payload = text(client_id)
+    if client.will:
+        topic, message, retain = client.will
+        flags |= 0x04 | 0x08 | (0x20 if retain else 0)  # QoS 1
+        payload += text(topic) + text(message)
+    if user:
+        payload += text(user) + (text(password) if password else b"")
+    head = text("MQTT") + bytes((4, flags)) + struct.pack(">H", client.keepalive)
+    return packet(_CONNECT, head + payload)
