@@ -12,7 +12,6 @@ answer is due (`wires.Pace`). With `stepped`, or in `run_for`, it stands still w
 
 import math
 import struct
-import threading
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -25,8 +24,8 @@ from qytet_simulators.hardware.console import Console
 from qytet_simulators.hardware.events import EventLog
 from qytet_simulators.hardware.flash import FlashFile
 from qytet_simulators.hardware.internet import Internet
-from qytet_simulators.hardware.keeper import TimeKeeper
 from qytet_simulators.hardware.loop import Loop
+from qytet_simulators.hardware.passage import Passage
 from qytet_simulators.hardware.pins import Pins
 from qytet_simulators.hardware.protocol import CTRL_C, Answer, Handler, Interrupt, Op, Question, packed
 from qytet_simulators.hardware.repl import SoftReset
@@ -49,11 +48,6 @@ _ROM_SAYS = {
 }
 _BOOT_US = 300_000
 """From reset to the program, about."""
-_THINKS_S = 0.25
-"""A program that asks nothing for so long is computing for real: the world goes on meanwhile."""
-_MOST_INTERRUPTS = 64
-_FOREVER_US = 1 << 60
-"""Until when a program waits that waits for something to happen, and not for a time."""
 _HELLO = struct.Struct("<iiiiq6s")
 _Answer = TypeVar("_Answer")
 
@@ -88,21 +82,25 @@ class Board:
         self.flash, self.wiring = flash, wiring or Wiring()
         self.mac, self._heap_kb = mac, heap_kb
         self._needs_image, self._bootloader_at = needs_image, bootloader_at
-        self._hold = hold or (lambda: False)
         self.clock = VirtualClock(int(time.time() * 1000) if start_unix_ms is None else start_unix_ms)
         self.events = EventLog()
-        self._keeper = TimeKeeper(self.clock, speed)
-        self._keeper.limit_us = 0 if stepped else None
-        self._stands = threading.Condition()
+        self._passage = Passage(
+            self.clock,
+            lambda question: self._say(question, Answer()),
+            lambda: self.internet.busy_until,
+            hold=hold or (lambda: False),
+            speed=speed,
+            stepped=stepped,
+        )
         self._loop = Loop("simulated board", self._step, self._failed)
         self.console = Console(self._loop, self._typed, lambda text: self._happened("line", text=text))
         self._soft = SoftReset(self.console.say, self._type)
         self.chip = Chip(self.clock, flash, self._interrupt, self._cut, self._bitten)
         self.pins = Pins(self.clock, self.wiring, self._interrupt)
-        self.serial = Serial(self.clock, self.wiring, self._on_news)
+        self.serial = Serial(self.clock, self.wiring, self._passage.news)
         self.time_server = time_server or TimeServer()
         self.internet = Internet(
-            self._loop, self.clock, hosts or {}, self.time_server, pace or Pace(), self._on_news
+            self._loop, self.clock, hosts or {}, self.time_server, pace or Pace(), self._passage.news
         )
         self.wifi = Station(
             self.clock,
@@ -123,11 +121,7 @@ class Board:
         self._powered = False
         self._cause = POWER_ON
         self._main = True
-        self._waits: Question | None = None
         self._boot: Due | None = None
-        self._raised: list[Interrupt] = []
-        self._news = False
-        self._heard_at = 0.0
 
     def __enter__(self) -> Self:
         heap_bytes(self._heap_kb)  # is there a VM at all? Better said here than in the bench's thread
@@ -197,24 +191,22 @@ class Board:
 
         Raises TimeoutError if they have not gone by after `deadline_s` real seconds.
         """
-        base = self._keeper.limit_us
-        until = int(seconds * 1e6) + (self.clock.now_us() if base is None else base)
-        self.call(lambda: self._limit(until))
-        with self._stands:
-            if not self._stands.wait_for(lambda: self._standing(until), deadline_s):
-                raise TimeoutError(
-                    f"the board is {(until - self.clock.now_us()) / 1e6:.3f} s short of where it should be, "
-                    f"after {deadline_s} s on the wall"
-                )
+        until = self._passage.after(int(seconds * 1e6))
+        self.call(lambda: self._passage.limit(until))
+        if not self._passage.stands(until, lambda: self._vm, deadline_s):
+            raise TimeoutError(
+                f"the board is {(until - self.clock.now_us()) / 1e6:.3f} s short of where it should be, "
+                f"after {deadline_s} s on the wall"
+            )
 
     def let_run(self) -> None:
         """No longer stop."""
-        self.call(lambda: self._limit(None))
+        self.call(lambda: self._passage.limit(None))
 
     @property
     def waited_s(self) -> float:
         """Real seconds for which the board's time was held to the wall's."""
-        return self._keeper.real_s
+        return self._passage.real_s
 
     # ---- faults of the network; others are attributes of `access_point` (`wifi.point`) and `time_server`
 
@@ -278,8 +270,7 @@ class Board:
             self._boot = None
         if vm is not None:
             vm.kill()
-        self._waits = None
-        self._raised.clear()
+        self._passage.forget()
         self.chip.reset()
         self.wifi.reset()
         self.internet.power_off()
@@ -307,7 +298,7 @@ class Board:
 
     def _spawn(self) -> None:
         self._happened("boot", cause=self._cause)
-        self._heard_at = time.monotonic()
+        self._passage.heard()
         self._vm = VmProcess(
             self._loop, self.flash.path, self._heap_kb, self._asked, self._soft.said, self._ended
         )
@@ -339,12 +330,11 @@ class Board:
 
     def _asked(self, question: Question) -> None:
         vm = self._vm
-        self._heard_at = time.monotonic()
-        self._waits = None
+        self._passage.heard()
         self.clock.advance(question.now_us)
         if question.op is Op.WAIT and vm is not None:
             vm.hear_out()  # said before it waits, so it counts as heard before time goes on
-            self._waits = question
+            self._passage.wait(question)
             return
         answer = self._answered(question)
         if vm is self._vm and answer is not None:
@@ -379,23 +369,23 @@ class Board:
             self._stop_program()
 
     def _say(self, question: Question, answer: Answer, flags: int = 0) -> None:
-        raised, self._raised = self._raised[:_MOST_INTERRUPTS], self._raised[_MOST_INTERRUPTS:]
-        self._heard_at = time.monotonic()
-        self._waits = None
+        raised = self._passage.raised()
+        self._passage.heard()
         if self._vm is not None:
             self._vm.answer(packed(question.number, answer, raised, self.clock.now_us(), flags))
 
     def _interrupt(self, interrupt: Interrupt) -> None:
         if self._vm is not None:
-            self._raised.append(interrupt)
+            self._passage.interrupt(interrupt)
 
-    def _on_news(self) -> None:
-        self._news = True
+    def _step(self, idle: bool) -> float | None:
+        return self._passage.step(idle, self._vm, boots=self._boot is not None)
 
     def _typed(self, data: bytes) -> None:
         self._soft.typed(data)
-        if b"\x03" in data and self._waits is not None:
-            waits, (before, _, data) = self._waits, data.partition(b"\x03")
+        waits = self._passage.waits
+        if b"\x03" in data and waits is not None:
+            before, _, data = data.partition(b"\x03")
             self._type(before)
             self._say(waits, Answer(), CTRL_C)
         self._type(data)
@@ -403,63 +393,3 @@ class Board:
     def _type(self, data: bytes) -> None:
         if self._vm is not None and data:
             self._vm.type(data)
-
-    # ---- inside: time
-
-    def _limit(self, until_us: int | None) -> None:
-        self._keeper.limit_us = until_us
-        self._keeper.pause()
-
-    def _standing(self, until_us: int) -> bool:
-        silent = time.monotonic() - self._heard_at > _THINKS_S
-        return self.clock.now_us() >= until_us and (self._waits is not None or self._vm is None or silent)
-
-    def _step(self, idle: bool) -> float | None:
-        """Let time go on as far as it may; returns how long to wait for something to happen."""
-        wait = self._time_goes_on(idle)
-        if self._keeper.at_limit:
-            with self._stands:
-                self._stands.notify_all()
-        return wait
-
-    def _time_goes_on(self, idle: bool) -> float | None:
-        if self._waits is not None:
-            return self._waiting(self._waits, idle)
-        if self._vm is not None:
-            return self._computing()
-        if self._boot is not None:
-            return self._keeper.go(self.clock.next_us(), busy=False)
-        return self._keeper.go(None, busy=False)  # nobody is there: time passes only if it is told to
-
-    def _waiting(self, question: Question, idle: bool) -> float | None:
-        (until,) = struct.unpack("<q", question.data)
-        if self.clock.now_us() >= until or self._raised or self._news:
-            self._news = False
-            self._keeper.pause()
-            if self._waits is question:  # else the time that has gone by has ended the program
-                self._say(question, Answer())
-            return 0.0
-        if question.a and not idle:
-            return 0.0  # what the program has just sent may still lie in its socket
-        goals = [
-            at for at in (self.clock.next_us(), until if until < _FOREVER_US else None) if at is not None
-        ]
-        now, busy_until = time.monotonic(), self.internet.busy_until if question.a else 0.0
-        holds = self._hold()
-        busy = now < busy_until or holds
-        wait = self._keeper.go(min(goals, default=None), busy)
-        if holds:
-            return min(0.01, 0.01 if wait is None else wait)
-        if busy and wait is not None:
-            return min(wait, busy_until - now)
-        return wait
-
-    def _computing(self) -> float:
-        """The program asks nothing: after a while the wall's time counts."""
-        if time.monotonic() - self._heard_at < _THINKS_S:
-            self._keeper.pause()
-        elif self._keeper.limit_us is not None and self._vm is not None and self._vm.at_prompt:
-            self._keeper.go(self._keeper.limit_us, busy=False)
-        else:
-            self._keeper.go(self.clock.now_us() + 1_000_000, busy=True)
-        return 0.05

@@ -79,7 +79,8 @@ _LIGHTS = ("ambient_illuminance", "photocell_illuminance")
 class World:
     """Truths by key (`property` or `property:channel`): the same seed makes the same world.
 
-    Channels of a property differ by a few percent; a frequency is the same everywhere. `script` puts a curve of the caller's in a key's place.
+    Channels of a property differ by a few percent; a frequency is the same everywhere. `script` puts a curve of the
+    caller's in a key's place.
     """
 
     def __init__(self, seed: int = 0) -> None:

@@ -1,0 +1,163 @@
+"""How a board's time goes by: as far as it may while the program waits, not at all while it works.
+
+The program hands time over by waiting (`wait`); it goes on until what it waits for is due, until something happens
+(an interrupt, bytes, a packet), or until where it was told to stand (`limit`).
+"""
+
+import struct
+import threading
+import time
+from collections.abc import Callable
+
+from qytet_simulators.hardware.clock import VirtualClock
+from qytet_simulators.hardware.keeper import TimeKeeper
+from qytet_simulators.hardware.protocol import Interrupt, Question
+from qytet_simulators.hardware.vm_process import VmProcess
+
+__all__ = ["Passage"]
+
+_THINKS_S = 0.25
+"""A program that asks nothing for so long is computing for real: the world goes on meanwhile."""
+_MOST_INTERRUPTS = 64
+_FOREVER_US = 1 << 60
+"""Until when a program waits that waits for something to happen, and not for a time."""
+_HOLD_LOOK_S = 0.01
+
+
+class Passage:
+    """`let_go(question)` answers a question that has waited; `busy_until()` is when no answer of a server is due.
+
+    `hold()`: while true, time goes as on the wall. `stepped`: time stands from the beginning.
+    """
+
+    def __init__(
+        self,
+        clock: VirtualClock,
+        let_go: Callable[[Question], None],
+        busy_until: Callable[[], float],
+        *,
+        hold: Callable[[], bool],
+        speed: float,
+        stepped: bool,
+    ) -> None:
+        self._clock, self._let_go, self._busy_until, self._hold = clock, let_go, busy_until, hold
+        self._keeper = TimeKeeper(clock, speed)
+        self._keeper.limit_us = 0 if stepped else None
+        self._stands = threading.Condition()
+        self.waits: Question | None = None
+        """What the program waits with, if it does."""
+        self._raised: list[Interrupt] = []
+        self._news = False
+        self._heard_at = 0.0
+
+    # ---- what the program does
+
+    def heard(self) -> None:
+        """It has spoken, or was spoken to: it does not wait."""
+        self._heard_at = time.monotonic()
+        self.waits = None
+
+    def wait(self, question: Question) -> None:
+        """It hands over the time."""
+        self.waits = question
+
+    def forget(self) -> None:
+        """It has ended."""
+        self.waits = None
+        self._raised.clear()
+
+    # ---- what happens to it
+
+    def interrupt(self, interrupt: Interrupt) -> None:
+        """It is to know of this with the next answer."""
+        self._raised.append(interrupt)
+
+    def raised(self) -> list[Interrupt]:
+        """The interrupts that go with an answer."""
+        given, self._raised = self._raised[:_MOST_INTERRUPTS], self._raised[_MOST_INTERRUPTS:]
+        return given
+
+    def news(self) -> None:
+        """Something came in: whoever waits is to look."""
+        self._news = True
+
+    # ---- where time stands
+
+    @property
+    def real_s(self) -> float:
+        """Real seconds for which time was held to the wall's."""
+        return self._keeper.real_s
+
+    def limit(self, until_us: int | None) -> None:
+        """Stand there; None: nowhere."""
+        self._keeper.limit_us = until_us
+        self._keeper.pause()
+
+    def after(self, us: int) -> int:
+        """So much later than where time stands, or than now."""
+        base = self._keeper.limit_us
+        return us + (self._clock.now_us() if base is None else base)
+
+    def stands(self, until_us: int, vm: Callable[[], VmProcess | None], deadline_s: float) -> bool:
+        """Wait, in another thread, until time stands there and the program has done what it could."""
+        with self._stands:
+            return self._stands.wait_for(lambda: self._standing(until_us, vm()), deadline_s)
+
+    def _standing(self, until_us: int, vm: VmProcess | None) -> bool:
+        silent = time.monotonic() - self._heard_at > _THINKS_S
+        return self._clock.now_us() >= until_us and (self.waits is not None or vm is None or silent)
+
+    # ---- the passing itself
+
+    def step(self, idle: bool, vm: VmProcess | None, *, boots: bool) -> float | None:
+        """Let time go on as far as it may; returns how long to wait for something to happen.
+
+        `idle`: nothing had happened when it was looked last; `boots`: there is no program yet, but will be.
+        """
+        if self.waits is not None:
+            wait = self._waiting(self.waits, idle)
+        elif vm is not None:
+            wait = self._computing(vm)
+        elif boots:
+            wait = self._keeper.go(self._clock.next_us(), busy=False)
+        else:
+            wait = self._keeper.go(None, busy=False)  # nobody is there: time passes only if it is told to
+        if self._keeper.at_limit:
+            with self._stands:
+                self._stands.notify_all()
+        return wait
+
+    def _waiting(self, question: Question, idle: bool) -> float | None:
+        (until,) = struct.unpack("<q", question.data)
+        if self._clock.now_us() >= until or self._raised or self._news:
+            self._news = False
+            self._keeper.pause()
+            if self.waits is question:  # else the time that has gone by has ended the program
+                self._let_go(question)
+            return 0.0
+        if question.a and not idle:
+            return 0.0  # what the program has just sent may still lie in its socket
+        return self._go(until, self._busy_until() if question.a else 0.0)
+
+    def _go(self, until: int, busy_until: float) -> float | None:
+        goals = [
+            at for at in (self._clock.next_us(), until if until < _FOREVER_US else None) if at is not None
+        ]
+        now, holds = time.monotonic(), self._hold()
+        busy = now < busy_until or holds
+        wait = self._keeper.go(min(goals, default=None), busy)
+        if holds:
+            return min(_HOLD_LOOK_S, _HOLD_LOOK_S if wait is None else wait)
+        if busy and wait is not None:
+            return min(wait, busy_until - now)
+        return wait
+
+    def _computing(self, vm: VmProcess) -> float:
+        """The program asks nothing: after a while the wall's time counts."""
+        if time.monotonic() - self._heard_at < _THINKS_S:
+            self._keeper.pause()
+        elif self._keeper.limit_us is not None and vm.at_prompt:
+            self._keeper.go(self._keeper.limit_us, busy=False)
+        else:
+            self._keeper.go(self._clock.now_us() + 1_000_000, busy=True)
+        return 0.05
