@@ -18,12 +18,11 @@ def _compiled(source: Path, folder: Path) -> bytes:
     return target.read_bytes()
 
 
-def modules(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Path on the board and content of the contract and of these modules of the node."""
-    for source in sorted((CONTRACT / "qytet_contract").glob("*.py")):
-        yield f"qytet_contract/{source.stem}.mpy", _compiled(source, folder)
-    for name in ("__init__", *names):
-        yield f"qytet_node/{name}.mpy", _compiled(DEVICE / "qytet_node" / f"{name}.py", folder)
+def modules(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Path on the board and content of the contract and of the node's modules, without drivers."""
+    for package in (CONTRACT / "qytet_contract", DEVICE / "qytet_node"):
+        for source in sorted(package.glob("*.py")):
+            yield f"{package.name}/{source.stem}.mpy", _compiled(source, folder)
 
 
 def put(files: LittleFS, names: Iterable[tuple[str, bytes]]) -> None:

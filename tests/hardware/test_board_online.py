@@ -108,7 +108,7 @@ def test_half_an_hour_online_takes_seconds(
     install(flash, {"main.py": MAIN, "given.json": json.dumps(given)})
     authority = x509.load_pem_x509_certificate(mosquitto_tls.ca_file.read_bytes())
     with filesystem(flash) as files:
-        put(files, modules(tmp_path, ("mqtt", "sntp")))
+        put(files, modules(tmp_path))
         put(files, [("/ca.der", authority.public_bytes(Encoding.DER))])
     with City(mosquitto_tls) as city:
         assert mosquitto_tls.tls_port is not None
