@@ -23,6 +23,8 @@ _EDGE_MM = 2.0
 _QUIET = 4
 """Modules of white around a code (ISO/IEC 18004, 6.3.8)."""
 _TEXT_MM = (4.4, 3.2, 3.2)
+_LETTER = 0.62
+"""Width of a bold sans-serif letter in units of its size, on the average; long names are made smaller by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def _code(label: Label) -> segno.QRCode:
 
 
 def _line(number: int, text: str) -> str:
-    size = _TEXT_MM[number] * min(1.0, 14 / max(len(text), 1) if number == 0 else 20 / max(len(text), 1))
-    x, y = _EDGE_MM * 2 + _CODE_MM, 9.0 + 6.5 * number
+    x, y = 2 * _EDGE_MM + _CODE_MM, 9.0 + 6.5 * number
+    size = min(_TEXT_MM[number], (_WIDTH_MM - _EDGE_MM - x) / (_LETTER * max(len(text), 1)))
     weight = ' font-weight="bold"' if number == 0 else ""
     return f'<text x="{x:g}" y="{y:g}" font-size="{size:.2f}"{weight}>{escape(text)}</text>'

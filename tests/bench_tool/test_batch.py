@@ -1,0 +1,338 @@
+"""A tray of boards: checked whole first, each device once, resumable after any break, nothing mixed up."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qytet.errors import InputError
+from qytet_bench import batch_commands, journal, program, serialport, tray
+from qytet_bench import flash as flashing
+from qytet_bench.flash import HalfWritten, MixedUpError
+from qytet_bench.node import node
+from qytet_bench.program import Program
+from tests.bench_tool.conftest import FakeBoards
+from tests.bench_tool.desk import Desk
+
+FAILED = ["A fatal error occurred: Failed to connect to ESP32: No serial data received."]
+
+
+@pytest.fixture(autouse=True)
+def _program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small program: what it does is no matter here."""
+    monkeypatch.setattr(program, "build", lambda: Program("9.9.9", {"qytet_node/app.mpy": b"x"}, {}))
+
+
+def listed(desk: Desk, text: str) -> Path:
+    path = desk.folder / "devices.csv"
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def mistakes(desk: Desk, text: str) -> list[tuple[int, str]]:
+    with pytest.raises(tray.TrayError) as caught:
+        tray.read(listed(desk, text), desk.settings)
+    return caught.value.mistakes
+
+
+def batch(desk: Desk, *ports: str, options: tuple[str, ...] = ()) -> tuple[int, dict[str, Any], str]:
+    """Exit code, the JSON, and what was said."""
+    named = [word for port in ports for word in ("--port", port)]
+    result = desk.run("batch", str(desk.folder / "devices.csv"), *named, *options, "--json")
+    return result.exit_code, json.loads(result.stdout), result.stderr
+
+
+def states(document: dict[str, Any]) -> list[str]:
+    return [device["state"] for device in document["devices"]]
+
+
+def test_all_mistakes_are_told_at_once_with_their_lines(desk: Desk) -> None:
+    """Each wrong line is named with its number, before any board is touched; several in one file at once."""
+    found = mistakes(
+        desk,
+        "device,site,profile,board,password,notes\n"
+        "node-1,skenderbej,air,,,\n"
+        "Node 2,skenderbej,air,,,\n"
+        ",skenderbej,,,,\n"
+        '\n"node-3",skenderbej,weather,,,"two\nlines"\n'
+        "node-1,blloku,,,,\n"
+        "node-4,blloku,,esp8266,,\n"
+        "node-5,blloku,,,short,\n"
+        "node-6,blloku,,,a-long-password,\n"
+        "node-7,blloku,,,a-long-password,\n"
+        "node-8,blloku,,,,,,\n",
+    )
+    assert [line for line, _ in found] == [3, 4, 7, 8, 9, 10, 12, 13]
+    words = [
+        "cannot be a device",
+        "names no device",
+        "no profile",
+        "line 2 already",
+        "no board",
+        "cannot be used",
+    ]
+    for (_, text), word in zip(found, [*words, "password of line 11", "8 cells"], strict=True):
+        assert word in text
+    assert not any("a-long-password" in text or "short" in text for _, text in found)
+    assert not desk.vault.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("site\nx\n", 1, "device is missing"),
+        ("device,colour\nnode-1,red\n", 1, "colour"),
+        ("device,device\nnode-1,node-2\n", 1, "twice"),
+        ("device\n", 1, "no device in it"),
+        ("", 1, "no device in it"),
+        ('device\n"node-1\n', 3, "no CSV"),
+    ],
+)
+def test_a_list_that_is_none_is_told(desk: Desk, text: str, line: int, words: str) -> None:
+    """A wrong first line, an empty file and broken quotes are mistakes like others."""
+    found = mistakes(desk, text)
+    assert any(words in told and at <= line for at, told in found)
+
+
+def test_what_spreadsheets_write_is_read(desk: Desk) -> None:
+    """Byte order mark, semicolons, carriage returns, capital headings and empty lines are no mistakes."""
+    path = listed(desk, "")
+    path.write_bytes(
+        "\ufeffDevice;Site;Notes\r\nnode-1;skenderbej;Rruga e Dëshmorëve\r\n;;\r\nnode-2;blloku;\r\n".encode()
+    )
+    rows = tray.read(path, desk.settings)
+    assert [(row.line, row.node.device, row.node.site) for row in rows] == [
+        (2, "node-1", "skenderbej"),
+        (4, "node-2", "blloku"),
+    ]
+    assert rows[0].notes == "Rruga e Dëshmorëve"
+    path.write_bytes(b"device;notes\nnode-1;D\xebshmor\n")
+    with pytest.raises(tray.TrayError, match="line 2: It is no UTF-8"):
+        tray.read(path, desk.settings)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows keeps users apart by other means")
+def test_a_list_with_passwords_is_its_owners_alone(desk: Desk) -> None:
+    """Issued passwords in a list that others can read are refused; in a private one they are what is flashed."""
+    path = listed(desk, "device,password\nnode-1,issued-by-the-city\n")
+    path.chmod(0o644)
+    with pytest.raises(InputError, match="chmod 600"):
+        tray.read(path, desk.settings)
+    path.chmod(0o600)
+    (row,) = tray.read(path, desk.settings)
+    assert "issued-by-the-city" not in repr(row)
+    desk.vault.adopt("node-1", "another-password")
+    with pytest.raises(tray.TrayError, match="another password"):
+        tray.read(path, desk.settings)
+
+
+def test_an_image_that_is_missing_is_a_mistake_of_the_list(desk: Desk) -> None:
+    """A chip without a usable MicroPython image is told once, at the first line that needs it."""
+    (desk.folder / "esp32c3.bin").unlink()
+    ((line, text),) = mistakes(desk, "device,board\na,\nb,esp32-c3-devkitm\nc,esp32-c3-devkitm\n")
+    assert line == 3
+    assert "esp32c3.bin" in text
+
+
+def test_a_tray_is_done_once(desk: Desk, boards: FakeBoards, tmp_path: Path) -> None:
+    """Each board becomes one device; what is done is not done again, what failed and what is left is."""
+    listed(desk, "device,site\nnode-1,skenderbej\nnode-2,blloku\nnode-3,blloku\n")
+    one = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
+    two = boards.plug(tmp_path / "usb2", "24:0a:c4:00:00:02", FAILED)
+    code, document, said = batch(desk, one, two)
+    assert code == 1
+    assert states(document) == ["flashed", "failed", "left"]
+    assert (document["done"], document["failed"], document["left"]) == (1, 1, 1)
+    assert "BOOT" in document["devices"][1]["why"]
+    assert boards.written() == [one]
+    three = boards.plug(tmp_path / "usb3", "24:0a:c4:00:00:03")
+    code, document, _ = batch(desk, two, three, options=("--labels", str(tmp_path / "labels")))
+    assert code == 0
+    assert states(document) == ["flashed"] * 3
+    assert [device["now"] for device in document["devices"]] == [False, True, True]
+    assert sorted(boards.written()) == [one, two, three]
+    macs = {device["mac"] for device in document["devices"]}
+    assert len(macs) == 3
+    assert {found.board for found in desk.vault} == macs
+    assert len({found.password for found in desk.vault}) == 3
+    page = (tmp_path / "labels" / "labels.html").read_text()
+    assert all(f"qytet:device/tirana/node-{number}" in page for number in (1, 2, 3))
+    assert {path.name for path in (tmp_path / "labels").iterdir()} == {
+        "node-2.svg",
+        "node-3.svg",
+        "labels.html",
+    }
+    secrets = [found.password for found in desk.vault]
+    for text in (
+        said,
+        json.dumps(document),
+        (desk.folder / "devices.csv.journal").read_text(),
+        str(boards.all),
+    ):
+        assert not any(secret in text for secret in secrets)
+
+
+def test_a_board_that_is_another_device_is_put_aside(desk: Desk, boards: FakeBoards, tmp_path: Path) -> None:
+    """The board of a done device, offered again, is not made the next device; the next board is."""
+    listed(desk, "device\nnode-1\nnode-2\n")
+    one = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
+    two = boards.plug(tmp_path / "usb2", "24:0a:c4:00:00:02")
+    code, document, said = batch(desk, one, one, two)
+    assert code == 0
+    assert "it stays node-1" in said
+    assert [device["mac"] for device in document["devices"]] == ["24:0a:c4:00:00:01", "24:0a:c4:00:00:02"]
+
+
+def test_a_person_may_say_that_a_board_becomes_another(
+    desk: Desk, boards: FakeBoards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same MAC address again is asked about; a yes makes it the new device, and the old one is without a board."""
+    listed(desk, "device\nnode-1\nnode-2\n")
+    one = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
+    asked: list[str] = []
+
+    def yes(question: str) -> bool:
+        asked.append(question)
+        return True
+
+    monkeypatch.setattr(batch_commands, "_ask", yes)
+    code, _, _ = batch(desk, one, one)
+    assert code == 0
+    assert len(asked) == 1
+    assert "24:0a:c4:00:00:01" in asked[0]
+    assert desk.vault.holder("24:0a:c4:00:00:01") == "node-2"
+
+
+def test_a_device_on_another_board_is_refused_unless_replaced(
+    desk: Desk, boards: FakeBoards, tmp_path: Path
+) -> None:
+    """A credential that is on one board goes onto a second only if that is said, by flash as well."""
+    port = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
+    desk.vault.credential("node-1")
+    desk.vault.bind("node-1", "24:0a:c4:00:00:99")
+    with pytest.raises(MixedUpError, match="another board already"):
+        desk.run("flash", "--device", "node-1", "--port", port)
+    assert boards.written() == []
+    assert desk.run("flash", "--device", "node-1", "--port", port, "--replace").exit_code == 0
+    with pytest.raises(MixedUpError, match="is node-1 already"):
+        desk.run("flash", "--device", "node-2", "--port", port)
+    assert desk.vault.holder("24:0a:c4:00:00:01") == "node-1"
+
+
+def test_ctrl_c_keeps_what_is_done(
+    desk: Desk, boards: FakeBoards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted in the second board, the batch tells how it stands, exits 130, and goes on there the next time."""
+    listed(desk, "device\nnode-1\nnode-2\n")
+    ports = [boards.plug(tmp_path / f"usb{n}", f"24:0a:c4:00:00:0{n}") for n in (1, 2)]
+    real = flashing._write
+
+    def interrupted(job: flashing.Job, *rest: Any) -> int:
+        if job.node.device == "node-2":
+            raise HalfWritten(job.node.device)
+        return real(job, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(flashing, "_write", interrupted)
+        code, document, _ = batch(desk, *ports)
+    assert code == 130
+    assert document["interrupted"] is True
+    assert states(document) == ["flashed", "interrupted"]
+    code, document, _ = batch(desk, ports[1])
+    assert code == 0
+    assert states(document) == ["flashed", "flashed"]
+
+
+def test_changed_lines_of_done_devices_are_named(desk: Desk, boards: FakeBoards, tmp_path: Path) -> None:
+    """A device that is done with another profile than the list now says is not silently taken for right."""
+    listed(desk, "device,profile\nnode-1,air\n")
+    port = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
+    batch(desk, port)
+    listed(desk, "device,profile\nnode-1,water\n")
+    code, document, _ = batch(desk, port)
+    assert code == 0
+    assert "profile air, now water" in document["devices"][0]["why"]
+    code, document, _ = batch(desk, port, options=("--again", "node-1"))
+    assert code == 0
+    assert document["devices"][0]["now"] is True
+    with pytest.raises(InputError, match="no device node-9"):
+        batch(desk, port, options=("--again", "node-9"))
+
+
+def test_the_journal_survives_half_a_line(tmp_path: Path) -> None:
+    """After a power cut in the middle of a line, what stands before and what is noted after are both read."""
+    path = tmp_path / "devices.csv.journal"
+    with journal.opened(path) as notes:
+        notes.note("node-1", "flashed", mac="m")
+    whole = path.read_bytes()
+    for cut in range(len(whole) - 1):
+        path.write_bytes(whole + whole[:cut].replace(b"node-1", b"node-2"))
+        with journal.opened(path) as notes:
+            assert notes.last("node-1")["state"] == "flashed"
+            assert notes.last("node-2") == {}
+            notes.note("node-3", "flashed")
+        with journal.opened(path) as notes:
+            assert notes.last("node-3")["state"] == "flashed"
+
+
+def test_two_benches_do_not_share_a_journal(tmp_path: Path) -> None:
+    """A second bench at the same tray is refused while the first runs; a lock that a power cut left is no obstacle."""
+    path = tmp_path / "devices.csv.journal"
+    hold = (
+        "import sys\nfrom pathlib import Path\nfrom qytet_bench import journal\n"
+        "with journal.opened(Path(sys.argv[1])):\n    print('ours', flush=True)\n    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ours\n"
+        with pytest.raises(InputError, match=f"process {other.pid}"), journal.opened(path):
+            pass
+        other.kill()
+    assert path.with_name(path.name + ".lock").exists()
+    with journal.opened(path) as notes:
+        notes.note("node-1", "flashed")
+
+
+def test_boards_are_waited_for_and_asked_for_by_name(
+    desk: Desk, boards: FakeBoards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without ports the next device is named, a board that is plugged in is it, and without one the batch ends."""
+    listed(desk, "device,site\nnode-1,skenderbej\nnode-2,blloku\n")
+    port = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
+    found = [serialport.Port(port, "", "CP210x", "")]
+    looks = iter([[], [], found])
+    watcher = serialport.Watcher((), lambda: next(looks, found))
+    monkeypatch.setattr(serialport, "Watcher", lambda _known: watcher)
+    code, document, said = batch(desk, options=("--wait", "1"))
+    assert code == 1
+    assert states(document) == ["flashed", "left"]
+    assert "Plug in the board for node-1 (skenderbej)." in said
+    assert "charge" in said
+
+
+def test_checking_touches_nothing(desk: Desk) -> None:
+    """`--check` says how many devices are right, and makes neither credentials nor a journal."""
+    path = listed(desk, "device\nnode-1\n")
+    assert desk.says("batch", str(path), "--check", "--json") == {"devices": 1}
+    assert not desk.vault.folder.exists()
+    assert not path.with_name("devices.csv.journal").exists()
+
+
+def test_no_room_on_the_disk_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full when the board's image is written ends in words, with nothing left behind."""
+    job = flashing.prepare(node(desk.settings, "node-1"), desk.settings)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(flashing, "write_new", full)
+    with pytest.raises(InputError, match="no room"), flashing._files(job, b"x"):
+        pass
+    assert list(desk.vault.folder.iterdir()) == []
