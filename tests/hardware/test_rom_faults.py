@@ -77,7 +77,7 @@ def test_the_cable_is_pulled_and_put_back(
     port: RomPort, write: list[str], flash: FlashFile, tmp_path: Path
 ) -> None:
     """esptool says that the port is gone; the flash keeps what was written; the same port, plugged in, works again."""
-    esptool, url = Esptool(tmp_path), port.url
+    esptool, url = Esptool(tmp_path, limit_s=1.0), port.url
     port.faults.add(Fault(Act.UNPLUG, BLOCK, first=2))
     port.enter()
     done = esptool.run(port.pty, *write)

@@ -137,6 +137,28 @@ def test_stub_reads_back_by_acknowledgements(make_host: MakeHost, flash: FlashFi
     assert host.numbers(FLASH_BEGIN, 0, 0, 0x4000, 0) == STUB_OK
 
 
+def test_the_rom_reads_slowly(make_host: MakeHost, flash: FlashFile) -> None:
+    """The ROM gives 64 bytes at a time, filled up with zeros, and no more."""
+    _, host = make_host()
+    flash.write(0x1000, bytes(range(100)))
+    assert host.numbers(0x0E, 0x1000, 10) == bytes(range(10)) + bytes(54) + ROM_OK
+    assert host.numbers(0x0E, 0x1000, 65)[:2] == b"\x01\x09"
+
+
+def test_a_soft_reset_of_the_stub_leads_back_to_the_rom(make_host: MakeHost, flash: FlashFile) -> None:
+    """Sectors are erased by the stub, one and no other; after FLASH_END with a reset it is the ROM that answers."""
+    port, host = make_host(stub=True)
+    flash.write(0x5000, bytes(0x3000))
+    assert host.numbers(ERASE_REGION, 0x6000, 0x1000) == STUB_OK
+    assert flash.read(0x5000, 0x3000) == bytes(0x1000) + b"\xff" * 0x1000 + bytes(0x1000)
+    assert int.from_bytes(host.ask(0x08, SYNC)[0][4:8], "little") == 0
+    host.numbers(FLASH_BEGIN, 0, 0, 0x4000, 0)
+    host.numbers(FLASH_END, 0)
+    assert port.in_loader
+    answers = host.ask(0x08, SYNC)
+    assert int.from_bytes(answers[-1][4:8], "little") == 0x20120707
+
+
 @pytest.mark.parametrize(
     ("chip", "base", "user", "user1", "user2", "data", "shift"),
     [("esp32", 0x3FF42000, 0x1C, 0x20, 0x24, 0x80, 8), ("esp32c3", 0x60002000, 0x18, 0x1C, 0x20, 0x58, 0)],
