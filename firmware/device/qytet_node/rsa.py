@@ -33,11 +33,16 @@ _SHA256 = bytes(
 
 def is_signed(message, signature, modulus, exponent=65537):
     """Whether `signature` is that of `message` (bytes) by the key of this modulus (bytes, big-endian)."""
+    return fits(hashlib.sha256(message).digest(), signature, modulus, exponent)
+
+
+def fits(digest, signature, modulus, exponent=65537):
+    """The same for a message of this SHA-256 digest."""
     size = len(modulus)
     number = int.from_bytes(modulus, "big")
     value = int.from_bytes(signature, "big")
     if len(signature) != size or size < 256 or value >= number:
         return False
-    digest = _SHA256 + hashlib.sha256(message).digest()
+    digest = _SHA256 + digest
     wanted = b"\x00\x01" + b"\xff" * (size - 3 - len(digest)) + b"\x00" + digest
     return pow(value, exponent, number).to_bytes(size, "big") == wanted

@@ -26,6 +26,8 @@ class Slots:
         self.other = "b" if self.mine == "a" else "a"
         self.free = root[:-1] + self.other
         """The folder of the slot that does not run."""
+        self.manifest = root[:-1] + "update.json"
+        """Where an update's manifest lies while its files come."""
 
     def read(self):
         """The state; that of a new board if there is none that makes sense."""
@@ -68,11 +70,13 @@ class Slots:
         return False
 
     def clear(self):
-        """Empty the slot that does not run."""
-        try:
-            os.remove(self.free + "/" + ENTRY)
-        except OSError:
-            pass  # it was not whole anyway
+        """Forget an update that came to nothing."""
+        self.clear_slot()
+        _remove(self.manifest)
+
+    def clear_slot(self):
+        """Empty the slot that does not run; from the first moment it cannot be started."""
+        _remove(self.free + "/" + ENTRY)
         _remove(self.free)
 
     def try_settings(self, settings, ident):

@@ -1,10 +1,12 @@
-"""An update's bundle, from the line into the slot that does not run; nothing is written before its signature is good.
+"""An update's bundle, from the line into the slot that does not run; no file goes there before the signature is good.
 
     "QYTETUP1", length of the manifest (32 bits, little endian), manifest, its signature (256 bytes), the files' bytes
-    {"v":1,"version":"0.2.0","downgrade":false,"files":[["qytet_node/app.mpy",1234,"<SHA-256>"],…]}
+    {"v":1,"version":"0.2.0","downgrade":false,"files":[
+    ["qytet_node/app.mpy",1234,"<SHA-256>"],
+    …
+    ]}
 
-`files` comes last in the manifest and has no brackets within: so that one row after the other can be read, as all of
-them together would take three times the room of the text.
+The manifest waits in a file and is read line by line: no chip has room for it in one piece beside what runs.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ import os
 import struct
 from binascii import hexlify, unhexlify
 
-from qytet_node.rsa import is_signed
+from qytet_node.rsa import fits
 from qytet_node.slots import ENTRY
 
 MAGIC = b"QYTETUP1"
@@ -49,35 +51,41 @@ async def stage(source, slots, etc, sha256, running):
     size = struct.unpack_from("<I", buffer, 8)[0]
     if bytes(buffer[:8]) != MAGIC or not 0 < size <= MOST:
         raise BundleError("this is no bundle")
-    manifest = bytearray(size)
-    await take(memoryview(manifest))
+    signed = await _write(take, slots.manifest, size, buffer)
     await take(buffer[:256])
-    if not is_signed(manifest, bytes(buffer[:256]), modulus):
+    if not fits(signed.digest(), bytes(buffer[:256]), modulus):
         raise BundleError("it is not signed by whom this node trusts")
-    version = _checked(manifest, running)
-    slots.clear()
-    _room(manifest, slots.free)
-    for path, left, digest in rows(manifest):
-        await _write(take, slots.free + "/" + _place(path), left, digest, buffer)
+    version = _checked(slots.manifest, running)
+    slots.clear_slot()
+    _room(slots.manifest, slots.free)
+    for path, left, digest in rows(slots.manifest):
+        if _hex(await _write(take, slots.free + "/" + _place(path), left, buffer)) != digest:
+            raise BundleError(path + " came damaged")
     if _hex(whole) != sha256.lower():
         raise BundleError("it is not what was ordered: another SHA-256")
-    for path, _, digest in rows(manifest):
+    for path, _, digest in rows(slots.manifest):
         if _hex(_read(slots.free + "/" + _place(path), buffer)) != digest:
             raise BundleError(path + " was damaged on the flash")
         await asyncio.sleep_ms(0)
+    os.remove(slots.manifest)
     os.rename(slots.free + "/" + _PARTIAL, slots.free + "/" + ENTRY)
     return version
 
 
 def rows(manifest):
-    """(path, size, SHA-256) of each file, one after the other."""
-    view, start = memoryview(manifest), 0
-    for at in range(len(manifest)):
-        if manifest[at] == 0x5B:  # [
-            start = at
-        elif manifest[at] == 0x5D and start:  # ]
-            yield json.loads(bytes(view[start : at + 1]))
-            start = 0
+    """(path, size, SHA-256) of each file, one after the other; the file is open only while a line is read."""
+    at, line = 0, b"{"
+    while line:
+        if line[0] == 0x5B:  # [
+            yield json.loads(line.rstrip(b",\n"))
+        line = _line(manifest, at)
+        at += len(line)
+
+
+def _line(path, at):
+    with open(path, "rb") as file:
+        file.seek(at)
+        return file.readline()
 
 
 def words(error):
@@ -104,10 +112,7 @@ def _key(etc):
 
 def _checked(manifest, running):
     """The version, if it may follow the running one, and if no file may go astray."""
-    view, at = memoryview(manifest), 0
-    while manifest[at] != 0x5B:
-        at += 1
-    about = json.loads(bytes(view[:at]) + b"[]}")
+    about = json.loads(_line(manifest, 0) + b"]}")
     version = about["version"]
     if about["v"] != 1:
         raise BundleError("it is of another kind: " + str(about["v"])[:8])
@@ -142,7 +147,8 @@ def _place(path):
     return _PARTIAL if path == ENTRY else path
 
 
-async def _write(take, path, left, digest, buffer):
+async def _write(take, path, left, buffer):
+    """The digest of what was written."""
     hashed = hashlib.sha256()
     with _new(path) as file:
         while left:
@@ -151,8 +157,7 @@ async def _write(take, path, left, digest, buffer):
             file.write(piece)
             hashed.update(piece)
             left -= len(piece)
-    if _hex(hashed) != digest:
-        raise BundleError(path + " came damaged")
+    return hashed
 
 
 def _read(path, buffer):

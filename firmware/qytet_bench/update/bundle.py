@@ -1,10 +1,13 @@
 """A bundle: one file that a node can take from a slow line piece by piece, and check before it writes anything.
 
     "QYTETUP1" | length of the manifest, u32 little endian | manifest | signature, 256 bytes | the files' bytes
-    {"v":1,"version":"0.2.0","downgrade":false,"files":[["qytet_node/app.mpy",1234,"<SHA-256>"],…]}
+    {"v":1,"version":"0.2.0","downgrade":false,"files":[
+    ["qytet_node/app.mpy",1234,"<SHA-256>"],
+    …
+    ]}
 
 The signature is RSA-2048, PKCS#1 v1.5 with SHA-256, over the manifest's bytes. The same program and key make the same
-bytes. The node reads the rows of `files` one by one, so `files` comes last and its names have no brackets.
+bytes. The manifest is JSON, and its line breaks are part of the format: the node reads it line by line.
 """
 
 import hashlib
@@ -66,8 +69,9 @@ def make(
             raise InputError(f"No node would take a file named {name!r}.")
     names = sorted(slot)
     files = [[name, len(slot[name]), hashlib.sha256(slot[name]).hexdigest()] for name in names]
-    said = {"v": FORMAT, "version": version, "downgrade": allow_downgrade, "files": files}
-    manifest = json.dumps(said, separators=(",", ":")).encode()
+    said = {"v": FORMAT, "version": version, "downgrade": allow_downgrade, "files": []}
+    rows = ",\n".join(_compact(file) for file in files)
+    manifest = f"{_compact(said).removesuffix(']}')}\n{rows}\n]}}\n".encode()
     if len(manifest) > MOST_MANIFEST:
         raise InputError(f"The manifest has {len(manifest):,} bytes.", why=f"A node takes {MOST_MANIFEST:,}.")
     signature = key.sign(manifest, padding.PKCS1v15(), SHA256())
@@ -100,6 +104,10 @@ def read(content: bytes, key: rsa.RSAPublicKey | None = None) -> Bundle:
     if at != len(content):
         raise InputError("The bundle is damaged: its length is not what its manifest says.")
     return Bundle(version, downgrade, files, len(content), hashlib.sha256(content).hexdigest())
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _verify(key: rsa.RSAPublicKey, manifest: bytes, signature: bytes) -> None:

@@ -20,8 +20,9 @@ world = ota_world.make(given["world"])
 def started(board):
     """What one start did."""
     world.again()
-    for folder in ["/b", "/b/qytet_node", "/b/qytet_contract", *board.get("folders", [])]:
-        os.mkdir(folder)
+    for folders in (["/b", "/b/qytet_node", "/b/qytet_contract"], board.get("folders", [])):
+        for folder in folders:
+            os.mkdir(folder)
     world.fill("/a", board.get("a", "0.1.0"))
     if "b" in board:
         world.fill("/b", board["b"])
