@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 _QUICK = Path(__file__).parent / "quick"
-_SETTINGS = "[esptool]\ntimeout = {limit}\nerase_write_timeout_per_mb = {limit}\n"
+_SETTINGS = (
+    "[esptool]\ntimeout = {limit}\nerase_write_timeout_per_mb = {limit}\nconnect_attempts = {attempts}\n"
+)
 
 
 class Done(NamedTuple):
@@ -20,11 +22,11 @@ class Done(NamedTuple):
 
 
 class Esptool:
-    """`folder` keeps its settings; `limit_s` is how long it waits for an answer (esptool's own is 3 s)."""
+    """`folder` keeps its settings: how long it waits for an answer, how often it tries to find board and port."""
 
-    def __init__(self, folder: Path, limit_s: float = 5.0) -> None:
+    def __init__(self, folder: Path, limit_s: float = 5.0, attempts: int = 7) -> None:
         self._settings = folder / "esptool.cfg"
-        self._settings.write_text(_SETTINGS.format(limit=limit_s))
+        self._settings.write_text(_SETTINGS.format(limit=limit_s, attempts=attempts))
 
     def run(self, port: str, *words: str, before: str | None = None) -> Done:
         """Its exit code and everything it said. `before` as its option of that name."""

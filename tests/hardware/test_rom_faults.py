@@ -77,10 +77,10 @@ def test_the_cable_is_pulled_and_put_back(
     port: RomPort, write: list[str], flash: FlashFile, tmp_path: Path
 ) -> None:
     """esptool says that the port is gone; the flash keeps what was written; the same port, plugged in, works again."""
-    esptool, url = Esptool(tmp_path, limit_s=1.0), port.url
+    url = port.url
     port.faults.add(Fault(Act.UNPLUG, BLOCK, first=2))
     port.enter()
-    done = esptool.run(port.pty, *write)
+    done = Esptool(tmp_path, attempts=1).run(port.pty, *write)
     assert done.code == 1
     assert "could not open port" in done.said
     assert not port.plugged
@@ -92,7 +92,7 @@ def test_the_cable_is_pulled_and_put_back(
     port.plug()
     assert port.url == url
     port.board.console.wait_for(">>> ")
-    assert "Hash of data verified" in esptool.works(url, *write)
+    assert "Hash of data verified" in Esptool(tmp_path).works(url, *write)
     assert flash.read(0x1000, len(CONTENT)) == CONTENT
 
 
