@@ -44,13 +44,21 @@ function decoded(files) {
   return new Map(Object.entries(files).map(([path, content]) => [path, fromBase64(content)]));
 }
 
-// The image for a chip: { data, at }. `own` is the technician's: { data, sha256 } with the hash it must have, or "".
+// What the technician brings must be what it says, before a port is opened.
+export async function checkOwn({ own, filesystem }) {
+  if (own) {
+    const found = await sha256(own.data);
+    if (own.sha256 && own.sha256 !== found) throw new Problem("image_hash", { found, wanted: own.sha256 });
+    checkMagic(own.data);
+  }
+  if (filesystem && !holdsFiles(filesystem)) throw new Problem("not_a_filesystem");
+}
+
+// The image for a chip: { data, at }; `own` is the technician's, checked.
 export async function image(chip, listed, own, flashSize) {
   if (!(chip in CHIPS)) throw new Problem("wrong_chip", { chip });
   let found;
   if (own) {
-    const hash = await sha256(own.data);
-    if (own.sha256 && own.sha256 !== hash) throw new Problem("image_hash", { found: hash, wanted: own.sha256 });
     found = { data: own.data, at: CHIPS[chip].at };
   } else {
     if (!listed[chip]) throw new Problem("no_image", { chip });
@@ -60,8 +68,12 @@ export async function image(chip, listed, own, flashSize) {
   return found;
 }
 
-function checkImage(chip, { data, at }, flashSize) {
+function checkMagic(data) {
   if (data.length < 32 || data[0] !== MAGIC) throw new Problem("not_an_image");
+}
+
+function checkImage(chip, { data, at }, flashSize) {
+  checkMagic(data);
   const id = data[12] | (data[13] << 8);
   if (id !== CHIPS[chip].id) {
     const other = Object.keys(CHIPS).find((name) => CHIPS[name].id === id) ?? `#${id}`;
@@ -72,7 +84,6 @@ function checkImage(chip, { data, at }, flashSize) {
 
 // A file system that `qytet bench image` made must fill the chip's partition to the byte.
 export function checkFilesystem(data, flashSize) {
-  if (!holdsFiles(data)) throw new Problem("not_a_filesystem");
   const size = flashSize - DATA_AT;
   if (data.length !== size) {
     throw new Problem("filesystem_size", { found: `0x${data.length.toString(16)}`, wanted: `0x${size.toString(16)}` });

@@ -133,7 +133,7 @@ export class Form {
     const first = field(wrong[0][0]);
     first.closest("details")?.setAttribute("open", "");
     first.focus();
-    throw new Problem(code, { count: wrong.length });
+    throw Object.assign(new Problem(code, { count: wrong.length }), { marks: true });
   }
 
   lock(locked) {

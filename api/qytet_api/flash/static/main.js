@@ -2,7 +2,7 @@
 
 import { make, mark, say } from "/static/dom.js";
 import * as texts from "/static/texts.js";
-import { listing, program } from "./files.js";
+import { checkOwn, listing, program } from "./files.js";
 import { Form } from "./form.js";
 import { LogView } from "./logview.js";
 import { explained } from "./problem.js";
@@ -61,10 +61,12 @@ async function ask() {
   offers();
 }
 
-function gathered(mode) {
+// Everything that can be checked before a port is opened is.
+async function gathered(mode) {
   const wanted = { images: offered.images, program: offered.program, erase: form.erase, forget: form.forget };
   for (const part of NEEDS[mode]) wanted[part === "image" ? "own" : part] = form[part]();
   if (wanted.settings) wanted.chip = form.chip();
+  await checkOwn(wanted);
   return wanted;
 }
 
@@ -75,7 +77,7 @@ async function begin(event) {
   show.begin(STEPS[mode]);
   work = new Work(show);
   try {
-    const wanted = gathered(mode);
+    const wanted = await gathered(mode);
     await work.choose();
     busy(true);
     await work.run(mode, wanted);
@@ -114,9 +116,6 @@ async function choose(language) {
 }
 
 function listen() {
-  for (const button of document.querySelectorAll("[data-language]")) {
-    button.addEventListener("click", () => choose(button.dataset.language));
-  }
   element("form").addEventListener("submit", begin);
   element("stop").addEventListener("click", () => work?.stop());
   element("restart").addEventListener("click", () => work?.restart().catch((error) => work?.end(error)));
@@ -135,6 +134,9 @@ async function start() {
     return;
   }
   frame();
+  for (const button of document.querySelectorAll("[data-language]")) {
+    button.addEventListener("click", () => choose(button.dataset.language));
+  }
   if (missing()) return;
   form.start((error) => show.failed(explained(error)));
   listen();

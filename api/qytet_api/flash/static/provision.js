@@ -1,14 +1,15 @@
 // Puts the node's program and settings onto a board that runs MicroPython, file by file over its raw prompt.
 //
 // The board runs nothing until everything is there: boot.py, main.py and slot.json go first when they are old, and come
-// last when they are new. Each file is written beside its place, its SHA-256 is taken on the board, and it is renamed;
+// last when they are new. Each file is written beside its place, and takes it only if its SHA-256 on the board is right;
 // what the board has already is left alone, so that a second try goes on where the first one stopped. /data, the
 // readings that the city does not have yet, stays unless it belongs to another device.
 
 import { sha256, toBase64, utf8 } from "./bytes.js";
 import { Problem } from "./problem.js";
 
-const PIECE = 1536; // bytes a paste: as base64 about 2 KB, which an ESP32's heap has in one piece
+const PIECE = 1536; // bytes of a file at a time: as base64 2 KB, which an ESP32's heap has in one piece
+const PASTE = 3000; // characters after which what has gathered is sent
 const SURVEY_MS = 60000;
 const LAST = ["/boot.py", "/main.py", "/slot.json"];
 const SLOT = { run: "a", trial: null, left: 0 };
@@ -39,7 +40,15 @@ def _folders(path):
 def _drop(path):
  try: os.remove(path)
  except OSError: pass
-_put = lambda text: _file.write(binascii.a2b_base64(text))
+def _new(path):
+ global _file
+ _folders(path)
+ _file = open(path + ".new", "wb")
+def _put(text): _file.write(binascii.a2b_base64(text))
+def _end(path, sha):
+ _file.close()
+ if _sha(path + ".new") == sha: os.rename(path + ".new", path)
+ else: print(path)
 `;
 const SURVEY = `
 for _p in ${JSON.stringify([...OURS, "/data"])}:
@@ -65,12 +74,14 @@ export function boardFiles(program, etc) {
 
 export class Provisioner {
   // `progress(done, total)` in bytes; `identity` is [city, device] of the settings.
-  constructor(repl, files, identity, { forget = false, progress = () => {} } = {}) {
+  // `restart()` resets the board, and comes back when its line is there again.
+  constructor(repl, files, identity, { forget, progress, restart }) {
     this.repl = repl;
     this.files = files;
     this.identity = identity;
     this.forgetReadings = forget;
     this.progress = progress;
+    this.restart = restart;
   }
 
   async run() {
@@ -93,7 +104,7 @@ export class Provisioner {
   async hold(there) {
     await this.drop(LAST.filter((path) => there.has(path)));
     if (!there.has("/main.py")) return;
-    await this.repl.line.reset();
+    await this.restart();
     await this.repl.enter();
     await this.repl.run(PRELUDE);
   }
@@ -120,30 +131,40 @@ export class Provisioner {
     for (const path of paths) await this.repl.run(`_drop(${quoted(path)})`);
   }
 
+  // The first `before` of them must be right on the flash before the others are written.
   async write(paths, hashes, before) {
     const total = paths.reduce((sum, path) => sum + this.files.get(path).length, 0);
     let done = 0;
+    let code = "";
+    const send = async () => {
+      const differs = (await this.repl.run(code)).trim();
+      if (differs) throw new Problem("file_differs", { name: differs.split("\n")[0] });
+      code = "";
+      this.progress(done, total);
+    };
     for (const [number, path] of paths.entries()) {
-      if (number === before) await this.check(hashes, await this.survey(), LAST);
-      await this.writeOne(path, hashes.get(path), (count) => this.progress(done + count, total));
-      done += this.files.get(path).length;
+      if (number === before) {
+        await send();
+        await this.check(hashes, await this.survey(), LAST);
+      }
+      for (const [line, count] of this.lines(path, hashes.get(path))) {
+        code += `${line}\n`;
+        done += count;
+        if (code.length > PASTE) await send();
+      }
     }
-    this.progress(total, total);
+    await send();
   }
 
-  async writeOne(path, hash, progress) {
+  // Code that writes a file, with the bytes that each line brings.
+  *lines(path, hash) {
     const content = this.files.get(path);
-    const beside = quoted(`${path}.new`);
-    let code = `_folders(${quoted(path)}); _file = open(${beside}, "wb")\n`;
+    yield [`_new(${quoted(path)})`, 0];
     for (let at = 0; at < content.length; at += PIECE) {
-      code += `_n = _put(b"${toBase64(content.subarray(at, at + PIECE))}")\n`;
-      progress(at);
-      await this.repl.run(code);
-      code = "";
+      const piece = content.subarray(at, at + PIECE);
+      yield [`_put(b"${toBase64(piece)}")`, piece.length];
     }
-    const found = await this.repl.run(`${code}_file.close(); print(_sha(${beside}))`);
-    if (found.trim() !== hash) throw new Problem("file_differs", { name: path });
-    await this.repl.run(`os.rename(${beside}, ${quoted(path)})`);
+    yield [`_end(${quoted(path)}, "${hash}")`, 0];
   }
 
   async check(hashes, there, except = []) {

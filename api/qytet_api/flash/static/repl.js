@@ -35,7 +35,7 @@ export class Repl {
       const known = BOOT_SAYS.find(([words]) => said.includes(words));
       if (known) throw new Problem(known[1]);
       if (performance.now() > until) throw new Problem("no_prompt", { said: this.line.tail() });
-      await this.line.write(Uint8Array.of(0x0d, CTRL_C));
+      await this.line.write(Uint8Array.of(0x0d, CTRL_C, CTRL_B)); // B: out of the raw prompt, if it was there
     }
     await this.line.write(Uint8Array.of(CTRL_A));
     await this.until(RAW, ANSWER_MS);
@@ -91,10 +91,6 @@ export class Repl {
     if (byte === MORE) return window;
     await this.line.write(Uint8Array.of(CTRL_D));
     throw new Problem("board_said", { detail: `0x${byte.toString(16)}` });
-  }
-
-  async leave() {
-    await this.line.write(Uint8Array.of(CTRL_B));
   }
 }
 

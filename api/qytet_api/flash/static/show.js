@@ -58,7 +58,7 @@ export class Show {
     this.fail("failed");
     this.problem = problem;
     this.render();
-    element("problem").focus();
+    if (!problem.marks) element("problem").focus(); // else the first field that is wrong has it
   }
 
   stopped() {

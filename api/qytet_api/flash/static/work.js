@@ -15,13 +15,18 @@ export const STEPS = {
 };
 const BACK_TRIES = 8;
 const BACK_MS = 500;
+const GONE_MS = 2000;
+// USB within the chip: it goes and comes back as the chip restarts, and MicroPython's own (not USB-Serial-JTAG's) knows
+// no reset by RTS.
+const ESPRESSIF = 0x303a;
+const SERIAL_JTAG = 0x1001;
 
 export class Work {
   // `show`: step(name), progress(done, total), found(board), say(line), log(bytes), again() -> port.
   constructor(show) {
     this.show = show;
-    this.line = null;
-    this.port = null;
+    this.line = this.port = this.repl = null;
+    this.returning = false;
     this.ended = new Promise((_, refuse) => {
       this.end = refuse;
     });
@@ -39,6 +44,7 @@ export class Work {
 
   take(port) {
     this.port = port;
+    this.info = port.getInfo();
     port.addEventListener("disconnect", () => {
       if (this.port === port && !this.returning) this.end(new Problem("unplugged"));
     });
@@ -63,43 +69,41 @@ export class Work {
 
   async all(mode, wanted) {
     this.show.step("connect");
-    if (mode === "full" || mode === "image") await this.flash(wanted);
+    if (mode === "full" || mode === "image") await flash(this.port, wanted, this.show);
     await this.open();
     if (mode === "full" || mode === "files") await this.provision(wanted);
-    this.line.onData = this.show.log;
     if (mode !== "log") {
       this.show.step("start");
-      await this.line.reset();
+      await this.restart();
     }
     this.show.step(null);
     await this.ended;
   }
 
-  async flash(wanted) {
-    this.returning = true; // boards with USB of their own come and go as they restart
-    try {
-      await flash(this.port, wanted, this.show);
-    } finally {
-      this.returning = false;
-    }
-  }
-
   async provision(wanted) {
     const loaded = await program(wanted.program);
     this.show.step("files");
-    await this.line.reset();
+    this.line.onData = null;
+    await this.restart();
     const repl = new Repl(this.line);
     await repl.enter();
-    const options = { forget: wanted.forget, progress: this.show.progress };
+    this.repl = repl;
     const identity = [wanted.settings.node.city, wanted.settings.node.device];
+    const restart = async () => {
+      await this.restart();
+      repl.line = this.line;
+    };
+    const options = { forget: wanted.forget, progress: this.show.progress, restart };
     await new Provisioner(repl, boardFiles(loaded, wanted.settings.etc), identity, options).run();
-    await repl.leave();
     this.line.forget();
+    this.line.onData = this.show.log;
   }
 
   async open() {
+    const quiet = this.line ? this.line.onData === null : false;
     for (let left = BACK_TRIES; ; left -= 1) {
       this.line = new Line(this.port);
+      if (!quiet) this.line.onData = this.show.log;
       try {
         await this.line.open();
         return;
@@ -112,7 +116,23 @@ export class Work {
   }
 
   async restart() {
-    await this.line.reset();
+    const within = this.info.usbVendorId === ESPRESSIF;
+    this.returning = within;
+    if (this.repl && within && this.info.usbProductId !== SERIAL_JTAG) {
+      await this.repl.run("import machine\nmachine.reset()").catch(() => {}); // the answer goes with the port
+    } else {
+      await this.line.reset();
+    }
+    if (within && (await this.gone())) {
+      await this.line.close();
+      await this.open();
+    }
+    this.returning = false;
+  }
+
+  async gone() {
+    for (let ms = 0; ms < GONE_MS && !this.line.failure; ms += 100) await wait(100);
+    return this.line.failure !== null;
   }
 
   async close() {
