@@ -4,7 +4,7 @@ Each step is noted in the journal before the next begins, so that after Ctrl-C, 
 command goes on with what is not done.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -25,10 +25,16 @@ class State(StrEnum):
     BEGUN = "begun"
     FLASHED = "flashed"
     ACCEPTED = "accepted"
+    REFUSED = "refused"
+    """Flashed, but it did not pass its test."""
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     LEFT = "left"
     """No board came for it, or the run ended before."""
+
+
+_WRITTEN = {State.FLASHED, State.REFUSED}
+_NOTED = {"city", "site", "profile", "board", "mac", "version", "seconds"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ class Plugged:
 
 @dataclass(frozen=True, slots=True)
 class Tray:
-    """`write(job, port, replace)` flashes a board, `accept(job, port)` tests it, `finish(row)` makes its label.
+    """`write(job, port, replace)` flashes a board, `accept(row)` tests the node, `finish(row)` makes its label.
 
     `ask(question)` is a person's yes or no.
     """
@@ -95,7 +101,7 @@ class Tray:
     say: Say
     ask: Callable[[str], bool]
     finish: Callable[[Row], None]
-    accept: Callable[[Job, str], None] | None = None
+    accept: Callable[[Row], None] | None = None
     again: frozenset[str] = frozenset()
 
     def run(self) -> list[Outcome]:
@@ -121,12 +127,15 @@ class Tray:
         return Outcome(row.node.device, state, str(last.get("mac", "")), why=why)
 
     def _is_done(self, last: Entry) -> bool:
-        wanted = State.ACCEPTED if self.accept else State.FLASHED
-        return last.get("state") in {wanted, State.ACCEPTED}
+        done = {State.ACCEPTED} if self.accept else {State.ACCEPTED, *_WRITTEN}
+        return last.get("state") in done
 
     def _one(self, row: Row) -> Outcome:
         """One device: boards are taken until one is it, or a person gives up."""
         device = row.node.device
+        last = self.journal.last(device)
+        if last.get("state") in _WRITTEN and device not in self.again:
+            return self._tested(row, {name: value for name, value in last.items() if name in _NOTED})
         while True:
             port = self.boards.next(device, row.node.site)
             if port is None:
@@ -165,14 +174,24 @@ class Tray:
             raise
         facts = {**_facts(row), "mac": done.mac, "version": done.version, "seconds": done.seconds}
         self.journal.note(device, State.FLASHED, **facts)
-        state = State.FLASHED
-        if self.accept is not None:
-            self.accept(job, port)
-            state = State.ACCEPTED
-            self.journal.note(device, state, **facts)
         self.finish(row)
-        self.say(f"{device} is {state} on {done.mac}. Unplug it.")
-        return Outcome(device, state, done.mac, now=True)
+        outcome = (
+            self._tested(row, facts) if self.accept else Outcome(device, State.FLASHED, done.mac, now=True)
+        )
+        self.say(f"{device} is {outcome.state} on {done.mac}. Unplug it.")
+        return outcome
+
+    def _tested(self, row: Row, facts: Mapping[str, Any]) -> Outcome:
+        """Whether the node, which is flashed, passes its test."""
+        assert self.accept is not None
+        device, mac = row.node.device, str(facts.get("mac", ""))
+        try:
+            self.accept(row)
+        except QytetError as error:
+            self.journal.note(device, State.REFUSED, **facts, why=error.what)
+            return Outcome(device, State.REFUSED, mac, now=True, why=str(error))
+        self.journal.note(device, State.ACCEPTED, **facts)
+        return Outcome(device, State.ACCEPTED, mac, now=True)
 
     def _failed(self, row: Row, error: QytetError) -> Outcome:
         last = self.journal.last(row.node.device)

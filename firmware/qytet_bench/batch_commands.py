@@ -1,5 +1,6 @@
 """`qytet bench batch`: a tray of boards by a list of devices; the same command again goes on where it stopped."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from qytet.errors import InputError
+from qytet.errors import InputError, QytetError
 from qytet_bench import firmware, journal, label, program, serialport, tray
 from qytet_bench import flash as flashing
 from qytet_bench import settings as bench_settings
@@ -43,6 +44,12 @@ def batch(
         Path | None, typer.Option(help="A folder for labels: one SVG a device, and labels.html with all.")
     ] = None,
     again: Annotated[list[str] | None, typer.Option(help="Do this device once more; repeatable.")] = None,
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--test", help="Also test each node as `qytet bench test` does; its records: acceptance/."
+        ),
+    ] = False,
     check: Annotated[bool, typer.Option("--check", help="Only check the list; touch no board.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -66,6 +73,7 @@ def batch(
             say=shown.say,
             ask=_ask,
             finish=lambda row: _label(labels, row),
+            accept=(lambda row: _accept(row, config, devices)) if test else None,
             again=frozenset(again or ()),
         )
         interrupted = False
@@ -106,6 +114,22 @@ def _ask(question: str) -> bool:
     return sys.stdin.isatty() and typer.confirm(question, default=False, err=True)
 
 
+def _accept(row: tray.Row, config: Path, devices: Path) -> None:
+    """Test a node; raises QytetError if it does not pass. What the test says goes beside the answer of this command."""
+    from qytet_bench.acceptance.commands import accept  # takes a moment, and not every tray is tested
+
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            accept(row.node.device, config, devices=devices, out=devices.with_name("acceptance"))
+    except typer.Exit as exit_:
+        if exit_.exit_code == _INTERRUPTED:
+            raise KeyboardInterrupt from exit_
+        raise QytetError(
+            f"{row.node.device} did not pass its test.",
+            do="Its record in acceptance/ says what failed; mend that, and run the same command again.",
+        ) from None
+
+
 def _label(folder: Path | None, row: tray.Row) -> None:
     if folder is not None:
         made = label.svg(_label_of(row))
@@ -125,7 +149,7 @@ def _label_of(row: tray.Row) -> label.Label:
 
 def _show(outcomes: Sequence[Outcome], *, interrupted: bool, as_json: bool) -> None:
     done = sum(outcome.state in _DONE for outcome in outcomes)
-    failed = sum(outcome.state is State.FAILED for outcome in outcomes)
+    failed = sum(outcome.state in {State.FAILED, State.REFUSED} for outcome in outcomes)
     counts = {"done": done, "failed": failed, "left": len(outcomes) - done - failed}
     if as_json:
         document = {

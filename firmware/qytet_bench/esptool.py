@@ -3,6 +3,7 @@
 One reply that is lost on the wire ends a run of esptool, so whole runs are repeated, the later ones slower.
 """
 
+import contextlib
 import os
 import queue
 import re
@@ -10,7 +11,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,7 +112,7 @@ class Esptool:
             for line in _lines(process, self._silence_s):
                 lines = [*lines[-_KEPT_LINES:], line]
                 on_line(line)
-            return process.wait(_END_S), lines
+            return _ended(process), lines
 
 
 class _Meter:
@@ -137,7 +137,7 @@ class _Meter:
         return sum(max(0, min(address - region.offset, region.size)) for region in self._regions)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _running(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
     """The program, which does not outlive the block."""
     surroundings = {
@@ -168,14 +168,24 @@ def _running(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
                     process.kill()
 
 
+def _ended(process: "subprocess.Popen[str]") -> int:
+    """The exit code of a program that has said its last."""
+    try:
+        return process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
 def _lines(process: "subprocess.Popen[str]", silence_s: float) -> Iterator[str]:
     """What the program says; it is ended if it says nothing for that long: some addresses know no time limit."""
     said: queue.Queue[str | None] = queue.Queue(maxsize=1000)
 
     def listen() -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            said.put(line)
+        with contextlib.suppress(ValueError):  # closed, as nobody listens any more
+            for line in process.stdout:
+                said.put(line)
         said.put(None)
 
     listener = threading.Thread(target=listen, name="esptool's output", daemon=True)

@@ -25,7 +25,7 @@ from qytet_bench.options import (
     Replace,
     Site,
 )
-from qytet_bench.progress import to_terminal
+from qytet_bench.progress import Say, to_terminal
 from qytet_bench.vault import password_in
 
 __all__ = ["INTERRUPTED", "flash", "ports"]
@@ -46,6 +46,9 @@ def flash(
     password_file: PasswordFile = None,
     replace: Replace = False,
     no_reset: NoReset = False,
+    wait: Annotated[
+        float, typer.Option(min=0, max=600, help="Seconds to wait for a board to be plugged in, if none is.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Make a board a node: MicroPython and one file system with program, identity, network, trust, credential."""
@@ -56,7 +59,7 @@ def flash(
     console = Console(stderr=True)
     try:
         with to_terminal(console) as shown:
-            where = serialport.choose(port)
+            where = _port(port, wait, shown.say)
             done = flashing.flash(job, where, shown, baud=baud, replace=replace, resets=not no_reset)
     except flashing.HalfWritten:
         console.print(
@@ -70,6 +73,13 @@ def flash(
         return
     again = f" after {done.attempts} attempts" if done.attempts > 1 else ""
     typer.echo(f"{done.device} is on the board {done.mac} ({done.seconds:g} s{again}). {_next(no_reset)}")
+
+
+def _port(wanted: str, wait_s: float, say: Say) -> str:
+    if not wanted and wait_s and not serialport.ports():
+        say("Plug the board in.")
+        serialport.Watcher(()).next(wait_s)
+    return serialport.choose(wanted)
 
 
 def _next(no_reset: bool) -> str:

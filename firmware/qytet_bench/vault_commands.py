@@ -9,6 +9,7 @@ import typer
 from qytet.deploy import passwords
 from qytet.errors import NotFoundError
 from qytet_bench import settings as bench_settings
+from qytet_bench import tray
 from qytet_bench.files import write_whole
 from qytet_bench.options import Config, Json
 from qytet_bench.vault import Vault
@@ -21,6 +22,15 @@ CONFIG = Path("bench.toml")
 def credentials(
     device: Annotated[list[str] | None, typer.Option(help="Only this device; repeatable. None: all.")] = None,
     out: Annotated[Path | None, typer.Option(help="A file to write. None: standard output.")] = None,
+    devices: Annotated[
+        Path | None, typer.Option(help="The devices of a list as for `qytet bench batch`.")
+    ] = None,
+    new: Annotated[
+        bool,
+        typer.Option(
+            "--new", help="Make those that are missing, so that the broker knows them before the boards."
+        ),
+    ] = False,
     config: Config = CONFIG,
     as_json: Json = False,
 ) -> None:
@@ -28,6 +38,13 @@ def credentials(
     common = bench_settings.load(config)
     vault = Vault(common.path(common.vault))
     wanted = set(device or ())
+    for row in tray.read(devices, common) if devices else ():
+        wanted.add(row.node.device)
+        if new and row.password:
+            vault.adopt(row.node.device, row.password)
+    if new:
+        for name in sorted(wanted):
+            vault.credential(name)
     users = {
         found.device: passwords.hashed(found.password)
         for found in vault
@@ -36,7 +53,7 @@ def credentials(
     if missing := wanted - users.keys():
         raise NotFoundError(
             f"The vault has no credential of {', '.join(sorted(missing))}.",
-            do="A device gets one when it is flashed.",
+            do="A device gets one when it is flashed, or by --new.",
         )
     text = json.dumps({"users": users}) + "\n" if as_json else passwords.render(users)
     if out is None:

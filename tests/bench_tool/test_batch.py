@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from qytet.errors import InputError
 from qytet_bench import batch_commands, journal, program, serialport, tray
 from qytet_bench import flash as flashing
+from qytet_bench.acceptance import commands as acceptance
 from qytet_bench.flash import HalfWritten, MixedUpError
 from qytet_bench.node import node
 from qytet_bench.program import Program
@@ -246,6 +248,35 @@ def test_ctrl_c_keeps_what_is_done(
     code, document, _ = batch(desk, ports[1])
     assert code == 0
     assert states(document) == ["flashed", "flashed"]
+
+
+def test_a_node_that_fails_its_test_is_tested_again_and_not_flashed_again(
+    desk: Desk, boards: FakeBoards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --test a device is done when it is accepted; the next run only repeats the test, without a board."""
+    listed(desk, "device\nnode-1\n")
+    port = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
+    verdicts = iter([1, 0])
+    asked: list[str] = []
+
+    def accept(device: str, *_: object, **__: object) -> None:
+        asked.append(device)
+        print("what the test says")
+        if code := next(verdicts):
+            raise typer.Exit(code)
+
+    monkeypatch.setattr(acceptance, "accept", accept)
+    code, document, _ = batch(desk, port, options=("--test",))
+    assert code == 1
+    assert states(document) == ["refused"]
+    assert "did not pass" in document["devices"][0]["why"]
+    runs = len(boards.all[port]["argv"])
+    code, document, _ = batch(desk, options=("--test",))
+    assert code == 0
+    assert states(document) == ["accepted"]
+    assert document["devices"][0]["mac"] == "24:0a:c4:00:00:01"
+    assert len(boards.all[port]["argv"]) == runs
+    assert asked == ["node-1"] * 2
 
 
 def test_changed_lines_of_done_devices_are_named(desk: Desk, boards: FakeBoards, tmp_path: Path) -> None:

@@ -140,6 +140,10 @@ def test_the_deployment_lets_the_benches_devices_in(desk: Desk, tmp_path: Path) 
     assert passwords.verify(before.password, users["node-0"])
     with pytest.raises(NotFoundError, match="node-9"):
         desk.run("credentials", "--device", "node-9")
+    (desk.folder / "devices.csv").write_text("device\nnode-2\nnode-9\n")
+    made = desk.run("credentials", "--devices", str(desk.folder / "devices.csv"), "--new").stdout
+    assert [line.partition(":")[0] for line in made.splitlines()] == ["node-2", "node-9"]
+    assert passwords.verify(desk.vault.credential("node-9").password, made.splitlines()[1].partition(":")[2])
 
 
 @pytest.mark.parametrize(
