@@ -22,9 +22,12 @@ class FetchError(ValueError):
 
 
 class Source:
-    """What is at `url`, http or https; `etc` holds the authority's certificate."""
+    """What is at `url`, http or https; `etc` holds the authority's certificate, `context` is one that knows it already.
 
-    def __init__(self, url, etc):
+    A second context would want memory in one piece that is long since in many.
+    """
+
+    def __init__(self, url, etc, context=None):
         scheme, _, rest = url.partition("://")
         place, slash, path = rest.partition("/")
         self._host, _, port = place.partition(":")
@@ -33,7 +36,7 @@ class Source:
         for one in url:
             if not "!" <= one <= "~":
                 raise FetchError("the address has signs that no address has")
-        self._tls, self._etc = scheme == "https", etc
+        self._tls, self._etc, self._context = scheme == "https", etc, context
         self._port = int(port) if port else 443 if self._tls else 80
         self._place, self._path = place, slash + path or "/"
         self._line = None
@@ -87,8 +90,10 @@ class Source:
     async def _open(self):
         gc.collect()  # a handshake wants large pieces of memory
         if self._tls:
+            if self._context is None:
+                self._context = lent("joining").trusting(self._etc)
             self._line, _ = await asyncio.open_connection(
-                self._host, self._port, ssl=lent("joining").trusting(self._etc), server_hostname=self._host
+                self._host, self._port, ssl=self._context, server_hostname=self._host
             )
         else:
             self._line, _ = await asyncio.open_connection(self._host, self._port)

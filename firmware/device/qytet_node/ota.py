@@ -112,7 +112,7 @@ class Ota:
 
     async def _stage(self, url, sha256, ident):
         fetch, staging = lent("fetch"), lent("staging")
-        source = fetch.Source(url, self._app.etc)
+        source = fetch.Source(url, self._app.etc, self._app.link.context)
         try:
             version = await asyncio.wait_for(
                 staging.stage(source, self._slots, self._app.etc, sha256, VERSION), LONGEST_S

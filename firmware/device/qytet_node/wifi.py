@@ -23,7 +23,7 @@ class Wifi:
         self._station, self._wifi, self._broker, self._trust = station, wifi, broker, trust
         self._patience = (join_ms, look_ms)
         self._joining = asyncio.Lock()
-        self._context = None
+        self.context = None
         self.failures = 0
         self.joins = 0
 
@@ -61,9 +61,9 @@ class Wifi:
         broker = self._broker
         if self._trust is None:
             return await asyncio.open_connection(broker["host"], broker["port"])
-        if self._context is None:
-            self._context = lent("joining").trusting(self._trust)
+        if self.context is None:
+            self.context = lent("joining").trusting(self._trust)
         name = broker.get("name") or broker["host"]
         return await asyncio.open_connection(
-            broker["host"], broker["port"], ssl=self._context, server_hostname=name
+            broker["host"], broker["port"], ssl=self.context, server_hostname=name
         )

@@ -6,7 +6,7 @@ import world
 
 
 class Source:
-    def __init__(self, url, etc):
+    def __init__(self, url, etc, context):
         self._data, self._at = memoryview(world.bundles[url]), 0
 
     async def fill(self, view):

@@ -216,7 +216,8 @@ class Node:
         from qytet_node.commands import Commands
 
         self.root, self.named, self.etc = root, named, "/etc"
-        self.clock = self.uplink = self.backlog = self.journal = self
+        self.clock = self.uplink = self.backlog = self.journal = self.link = self
+        self.context = None
         self.ms = self.seq = self.confirmed = 0
         self.ended = False
         self.tasks = []

@@ -1,0 +1,199 @@
+"""A simulated board updates itself over TLS: the real main.py and program, flash, watchdog, radio and time."""
+
+import json
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from qytet_bench.program import Program, build
+from qytet_bench.update import bundle
+from qytet_simulators.hardware.flash import FlashFile
+from tests.firmware.device import DEVICE
+from tests.firmware.fileserver import serving
+from tests.firmware.test_network import _files
+from tests.firmware.test_uplink import City
+from tests.firmware.updating import compiled
+from tests.hardware.bench import filesystem
+from tests.hardware.conftest import MakeBoard
+from tests.hardware.node import put
+from tests.servers.mosquitto import MosquittoServer
+
+NODE = "node-1"
+pytestmark = pytest.mark.servers
+
+
+class StoringCity(City):
+    """A city that stores what comes and says so at once, unless it is `deaf` to a version; it remembers answers."""
+
+    def __init__(self, broker: MosquittoServer, deaf: str = "") -> None:
+        self._deaf, self._versions = deaf, dict[str, str]()
+        self.answers: dict[str, list[str]] = {}
+        self.whys: dict[str, str] = {}
+        super().__init__(broker)
+        self.subscribe(f"qytet/v1/tirana/{NODE}/ack/+")
+
+    def order(self, ident: str, name: str, **args: object) -> None:
+        """Send a command."""
+        exp = int(time.time() * 1000) + 86_400_000
+        payload = json.dumps({"v": 1, "cmd": name, "exp": exp, "args": args})
+        self.mqtt.publish(f"qytet/v1/tirana/{NODE}/cmd/{ident}", payload, 1).wait_for_publish(10)
+
+    def born(self) -> list[str]:
+        """The versions in the order of their births."""
+        return [birth["fw"] for birth in self.of("birth")]
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """The same with more patience: half an hour of the board's passes meanwhile."""
+        with self._came:
+            assert self._came.wait_for(condition, 60), (self.born(), self.answers, self.whys)
+
+    def _on_message(self, client: object, user: object, message: mqtt.MQTTMessage) -> None:
+        said = json.loads(message.payload)
+        kind = message.topic.split("/")[4]
+        if kind == "ack":
+            ident = message.topic.rpartition("/")[2]
+            self.answers.setdefault(ident, []).append(said["s"])
+            self.whys[ident] = said["why"]
+        elif kind == "birth":
+            self._versions[said["boot"]] = said["fw"]
+        elif kind in ("obs", "hist") and self._versions.get(said["boot"]) != self._deaf:
+            last = said["seq"] if kind == "obs" else max((row[0] for row in said["r"]), default=0)
+            mark = {"v": 1, "boot": said["boot"], "seq": last}
+            self.mqtt.publish(f"qytet/v1/tirana/{NODE}/stored", json.dumps(mark), 1)
+        super()._on_message(client, user, message)
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    """This release, compiled."""
+    return build()
+
+
+@pytest.fixture(scope="module")
+def key() -> rsa.RSAPrivateKey:
+    """A key that signs."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture
+def broker(mosquitto_tls: MosquittoServer) -> MosquittoServer:
+    """A broker with TLS that knows the node."""
+    mosquitto_tls.add_users([NODE])
+    mosquitto_tls.wait_for_user(NODE)
+    return mosquitto_tls
+
+
+def _board_files(
+    program: Program, broker: MosquittoServer, key: rsa.RSAPrivateKey, folder: Path
+) -> dict[str, bytes]:
+    assert broker.authority is not None
+    settings = {
+        "v": 1,
+        "city": "tirana",
+        "device": NODE,
+        "profile": "air",  # the largest: what an update needs must be free beside it
+        "board": "esp32-devkitc",
+        "wifi": {"ssid": "qytet-bench", "password": "bench-password"},
+        "broker": {
+            "host": "localhost",
+            "port": broker.tls_port,
+            "tls": True,
+            "user": NODE,
+            "password": broker.password(NODE),
+        },
+        "ntp": ["time.test"],
+        "report_s": 60,
+    }
+    etc = _files(folder / "etc", broker.authority)
+    files = {f"/a/{name}": content for name, content in program.slot.items()}
+    files |= {f"/{name}": content for name, content in program.root.items()}
+    return files | {
+        "/slot.json": b'{"run":"a","trial":null,"left":0}',
+        "/etc/node.json": json.dumps(settings).encode(),
+        "/etc/ca.der": (etc / "ca.der").read_bytes(),
+        "/etc/update.key": f"{key.public_key().public_numbers().n:0512x}".encode(),
+    }
+
+
+def _install(flash: FlashFile, files: dict[str, bytes]) -> None:
+    with filesystem(flash, fresh=True) as there:
+        put(there, files.items())
+
+
+def _newer(program: Program, version: str, folder: Path) -> dict[str, bytes]:
+    """The same program under another version."""
+    init = compiled(f'VERSION = "{version}"\n', "__init__", folder)
+    return {**program.slot, "qytet_node/__init__.mpy": init}
+
+
+def test_a_board_updates_itself_and_stays(
+    make_board: MakeBoard,
+    flash: FlashFile,
+    broker: MosquittoServer,
+    program: Program,
+    key: rsa.RSAPrivateKey,
+    tmp_path: Path,
+) -> None:
+    """Ordered, fetched over TLS while it goes on reporting, restarted, proved by a stored reading, answered once."""
+    new = bundle.make("9.9.9", _newer(program, "9.9.9", tmp_path), key)
+    _install(flash, _board_files(program, broker, key, tmp_path))
+    with StoringCity(broker) as city, serving(new, broker.authority) as server:
+        board = make_board(None)
+        board.power_on()
+        city.wait_until(lambda: bool(city.of("birth")))
+        city.order("u1", "update", url=server.url("breaks"), sha256=sha256(new).hexdigest())
+        city.wait_until(lambda: "done" in city.answers.get("u1", []))
+        assert city.born()[0] == program.version
+        assert city.born()[-1] == "9.9.9"
+        assert city.answers["u1"].count("done") == 1
+        assert "failed" not in city.answers["u1"]
+        board.power_cut()
+        board.power_on()
+        births = len(city.born())
+        city.wait_until(lambda: len(city.born()) > births)
+        assert city.born()[-1] == "9.9.9", "what is kept needs no trial any more"
+    board.power_cut()
+    flash.restore()
+    with filesystem(flash) as files, files.open("/slot.json", "rb") as file:
+        state = json.loads(file.read())
+    assert (state["run"], state["trial"], state["why"]) == ("b", None, "")
+
+
+def test_a_board_comes_back_from_what_brings_no_reading(
+    make_board: MakeBoard,
+    flash: FlashFile,
+    broker: MosquittoServer,
+    program: Program,
+    key: rsa.RSAPrivateKey,
+    tmp_path: Path,
+) -> None:
+    """From a network with a wrong password, and from a version of which no reading is stored, each in its time.
+
+    The version gives itself five minutes instead of thirty.
+    """
+    text = (DEVICE / "qytet_node/ota.py").read_text()
+    impatient = text.replace(
+        "TRIAL_MS, SETTINGS_MS = 1800000, 600000", "TRIAL_MS, SETTINGS_MS = 300000, 600000"
+    )
+    assert impatient != text
+    slot = _newer(program, "9.9.9", tmp_path) | {"qytet_node/ota.mpy": compiled(impatient, "ota", tmp_path)}
+    new = bundle.make("9.9.9", slot, key)
+    _install(flash, _board_files(program, broker, key, tmp_path))
+    with StoringCity(broker, deaf="9.9.9") as city, serving(new) as server:
+        board = make_board(None)
+        board.power_on()
+        city.wait_until(lambda: bool(city.of("birth")))
+        city.order("n1", "network", wifi={"password": "not the password"})
+        city.wait_until(lambda: "failed" in city.answers.get("n1", []))
+        assert city.whys["n1"] == "no reading of it was stored in time"
+        city.order("u1", "update", url=server.url(), sha256=sha256(new).hexdigest())
+        city.wait_until(lambda: "failed" in city.answers.get("u1", []))
+        assert city.whys["u1"] == "no reading of it was stored in time"
+        assert city.born()[-1] == program.version
+        assert "9.9.9" in city.born()
+        assert 15 * 60 < board.now_s() < 25 * 60
