@@ -2,6 +2,7 @@
 
 import typer
 
+from qytet_bench.acceptance.commands import accept
 from qytet_bench.batch_commands import batch
 from qytet_bench.flash_commands import flash, ports
 from qytet_bench.image_commands import image, program_
@@ -35,3 +36,4 @@ app.command()(description)
 app.command()(credentials)
 app.command()(provision)
 app.command()(monitor)
+app.command("test")(accept)

@@ -1,0 +1,1 @@
+"""Acceptance of a node in place: what must be true before the technician leaves, seen from the city's side."""
