@@ -26,6 +26,7 @@ from qytet_simulators.device.stop import StopWish
 from qytet_simulators.device.town import Plan
 from qytet_simulators.faults import QUIET, load_scenario, sample_scenarios
 from qytet_simulators.fuzz import Fuzzer, load_vectors, parcels, recorded
+from qytet_simulators.hardware.commands import node
 from qytet_simulators.instruments.commands import instruments
 from qytet_simulators.known import known_address
 from qytet_simulators.oracle import OracleWriter, expected_rows
@@ -34,6 +35,7 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Simulated devices that honour the contract.", no_args_is_help=True)
 app.command()(instruments)
+app.command()(node)
 
 _CITY = typer.Option(list(CITIES), "--city", help="Which cities; repeat it for several.")
 _DEVICES = typer.Option(None, min=1, help="Scale the fleet to so many devices.")

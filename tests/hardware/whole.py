@@ -130,7 +130,7 @@ def whole_node(
         files.makedirs("/data", exist_ok=True)
     profile = profile_of(name)
     around = surroundings(profile, json.loads((SOURCE / "boards" / f"{BOARD}.json").read_text()), seed)
-    hosts = {_HOST: ("127.0.0.1", port)}
+    hosts: dict[str | tuple[str, int], tuple[str, int]] = {_HOST: ("127.0.0.1", port)}
     with (
         City(broker, device) as city,
         Board(flash, around.wiring, hosts=hosts, **options) as board,

@@ -38,9 +38,9 @@ class TimeKeeper:
         return None if goal is None or goal <= now else (goal - now) / self._rate / 1e6
 
     def pause(self) -> None:
-        """The program works, or is let go on: that costs no time, unless time is bound to the wall's anyway."""
+        """The program works, or is let go on: that costs no time, or what the wall says if time is bound to it."""
         self._catch_up(None)
-        self._rate, self._held = (0.0 if math.isinf(self.speed) else self.speed), False
+        self._rate, self._held = (0.0 if math.isinf(self.speed) else min(self.speed, 1.0)), False
 
     def _catch_up(self, to_us: int | None) -> None:
         """Account for the real time since it was last looked, at the rate that held since."""

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from qytet_simulators.hardware.clock import VirtualClock
@@ -71,6 +72,15 @@ class Pin:
             self._edge(self, self.level)
 
 
+@dataclass
+class _Unit:
+    """A unit of the pulse counter."""
+
+    pin: int
+    edges: int
+    count: int = 0
+
+
 class Pins:
     """All pins of a board."""
 
@@ -81,7 +91,9 @@ class Pins:
         self._pins: dict[int, Pin] = {}
         self.pwm: dict[int, Modulation] = {}
         """What each PWM output does now."""
+        self._units: dict[int, _Unit] = {}
         self.handlers: dict[Op, Handler] = {
+            Op.COUNTER: self._count,
             Op.PIN_SET: self._set,
             Op.PIN_GET: lambda question: Answer(self.pin(question.a).level),
             Op.PIN_IRQ: self._irq,
@@ -102,7 +114,8 @@ class Pins:
             device.plugged(self.pin(number))
 
     def reset(self) -> None:
-        """All outputs become inputs, PWM ends."""
+        """All outputs become inputs, PWM and counters end."""
+        self._units.clear()
         for pin in self._pins.values():
             before = pin.driven
             pin.reset()
@@ -112,7 +125,10 @@ class Pins:
         self.pwm.clear()
 
     def _edge(self, pin: Pin, level: int) -> None:
-        if pin.trigger & (_RISING if level else _FALLING):
+        edge = _RISING if level else _FALLING
+        for unit in self._units.values():
+            unit.count += unit.pin == pin.number and bool(unit.edges & edge)
+        if pin.trigger & edge:
             self._interrupt(Interrupt(pin.number, level, self._clock.now_us()))
 
     def _set(self, question: Question) -> Answer:
@@ -132,6 +148,16 @@ class Pins:
         device = self._wiring.pins.get(pin.number)
         if device is not None and pin.driven != before:
             device.driven(pin.driven)
+
+    def _count(self, question: Question) -> Answer:
+        """Begin to count (0), read (1), end (2)."""
+        if question.b == 0:
+            (pin,) = struct.unpack("<i", question.data)
+            self._units[question.a] = _Unit(self.pin(pin).number, question.c)
+        elif question.b == 2:
+            self._units.pop(question.a, None)
+        unit = self._units.get(question.a)
+        return Answer(unit.count if unit is not None else 0)
 
     def _irq(self, question: Question) -> Answer:
         self.pin(question.a).trigger = question.b

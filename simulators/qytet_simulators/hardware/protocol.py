@@ -48,6 +48,7 @@ class Op(IntEnum):
     WIFI = 23
     RESOLVE = 24
     ONEWIRE = 25
+    COUNTER = 26
 
 
 class Question(NamedTuple):

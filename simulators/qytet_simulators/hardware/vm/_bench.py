@@ -41,7 +41,8 @@ FOREVER = 1 << 60
     WIFI,
     RESOLVE,
     ONEWIRE,
-) = range(1, 26)
+    COUNTER,
+) = range(1, 27)
 
 _out = _in = _flash = None
 _head = bytearray(24)

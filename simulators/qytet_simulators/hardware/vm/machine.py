@@ -4,6 +4,7 @@ import struct
 
 import _bench
 from _bench import ask
+from _counter import Counter
 from _parts import ADC, PWM, RTC, WDT, Timer
 from _uart import UART
 from umachine import PinBase, Signal, mem8, mem16, mem32

@@ -1,0 +1,120 @@
+"""`qytet simulate node`: a developer without a board runs a whole node with one command, and hears how it went.
+
+Each test starts the command as a program, as a developer does.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qytet.errors import InputError
+from qytet_simulators.device.address import Address
+from qytet_simulators.hardware import commands, nodeflash
+from qytet_simulators.hardware.flash import FlashFile
+from tests.hardware.whole import City
+from tests.servers.micropython import MicroPython
+from tests.servers.mosquitto import MosquittoServer
+
+pytestmark = pytest.mark.servers
+
+
+def _command(tmp_path: Path, url: str, *more: str) -> list[str]:
+    command = [sys.executable, "-m", "qytet", "simulate", "node", "--profile", "lighting", "--json"]
+    return [*command, "--broker", url, "--flash", str(tmp_path / "flash.bin"), *more]
+
+
+def _run(command: list[str], tmp_path: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+
+
+def test_one_command_runs_a_node(
+    mosquitto_tls: MosquittoServer, micropython: MicroPython, tmp_path: Path
+) -> None:
+    """Its flash is made by the bench, its console is shown, all that it made is sent over TLS and accounted for.
+
+    With the same flash it goes on; a city that is silent leaves records waiting, which the exit code says.
+    """
+    mosquitto_tls.add_users(["node-lighting"])
+    mosquitto_tls.wait_for_user("node-lighting")
+    url = mosquitto_tls.url("node-lighting", tls=True)
+    ca = ["--ca", str(mosquitto_tls.ca_file)]
+    with City(mosquitto_tls, "node-lighting") as city:
+        done = _run(_command(tmp_path, url, *ca, "--speed", "60", "--duration", "130"), tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        account = json.loads(done.stdout)
+        (told,) = city.records.values()
+        reports = [one for one in told.values() if "lamp_active_power" in one["m"]]
+    assert "info qytet " in done.stderr
+    assert mosquitto_tls.password("node-lighting") not in done.stdout + done.stderr
+    assert len(reports) == 2
+    assert account["made"] == account["sent"] == account["marked"] == len(told)
+    assert (account["waiting"], account["city"], account["profile"]) == (0, "tirana", "lighting")
+    assert 130 <= account["board_seconds"] < 140
+    plain = mosquitto_tls.url("node-lighting")
+    again = _run(_command(tmp_path, plain, "--speed", "60", "--duration", "75", "--settle", "0"), tmp_path)
+    left = json.loads(again.stdout)
+    assert again.returncode == 1
+    assert left["waiting"] == left["made"] - left["marked"] > 0
+    assert left["sent"] == left["made"]
+
+
+def test_ctrl_c_ends_it_in_order(
+    mosquitto_tls: MosquittoServer, micropython: MicroPython, tmp_path: Path
+) -> None:
+    """Ctrl-C while the node runs gives the account, and leaves a flash that can be read."""
+    mosquitto_tls.add_users(["node-lighting"])
+    mosquitto_tls.wait_for_user("node-lighting")
+    command = _command(tmp_path, mosquitto_tls.url("node-lighting"), "--speed", "5", "--settle", "1")
+    with (
+        City(mosquitto_tls, "node-lighting") as city,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        ) as process,
+    ):
+        try:
+            city.wait_until(lambda: bool(city.births))
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    account = json.loads(said)
+    assert account["made"] >= 1
+    assert process.returncode == (1 if account["waiting"] else 0)
+    with FlashFile(tmp_path / "flash.bin") as chip:
+        assert nodeflash.read_node(chip).settings["profile"] == "lighting"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mqtt://one:secret@192.0.2.7:1883", "another machine"),
+        ("mqtt://127.0.0.1:1883", "no user"),
+        ("mqtts://one:secret@127.0.0.1", "no authority"),
+    ],
+)
+def test_a_broker_that_no_node_can_use_is_refused_in_words(url: str, words: str) -> None:
+    """What cannot work is said before a board is made, without the password."""
+    with pytest.raises(InputError) as refused:
+        commands._loopback(Address.parse(url))
+    assert words in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
+    """MicroPython takes the partition to the flash's end: what does not fill it would not be mounted."""
+    image = tmp_path / "small.img"
+    image.write_bytes(b"\xff" * 4096)
+    with FlashFile(tmp_path / "flash.bin") as chip, pytest.raises(InputError, match="0x200000"):
+        nodeflash.install(chip, image)
+    with FlashFile(tmp_path / "flash.bin") as chip, pytest.raises(InputError, match="no flash of a node"):
+        nodeflash.read_node(chip)
