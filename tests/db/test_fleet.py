@@ -200,6 +200,23 @@ def test_hours_show_what_arrived(db):
     ]
 
 
+def test_hours_of_the_devices_that_were_heard_least(db):
+    """With a number only so many devices are told of: those heard in the fewest hours, the first names if equal."""
+    place = Place(db)
+    names = [
+        heard(place, name, MINUTE, hours=hours) for name, hours in (("a", 6), ("b", 2), ("c", 6), ("d", 4))
+    ]
+    since = place.now - 8 * HOUR
+
+    def told(most):
+        rows = place.ask(HOURS.replace(")", ", %s)"), place.cities, ALL, ALL, since, place.now, most)
+        return sorted({row["device"] for row in rows})
+
+    assert told(2) == [names[1], names[3]]
+    assert told(3) == [names[0], names[1], names[3]]
+    assert told(None) == sorted(names)
+
+
 def test_events_are_told_without_a_devices_words(db):
     """Boots, commands, late data and logs in the range, by time; a log shows its level and count, not its text."""
     place = Place(db)

@@ -18,6 +18,7 @@ _number = itertools.count(1)
 
 SERIES = "select datastream_id, time, n, mean, min, max, sum, last from qytet.series(%s, %s, %s, %s)"
 PROPERTY = "select * from qytet.property_series(%s, %s, %s, %s, %s, %s, %s, %s)"
+LINES = "select * from qytet.lines(%s, %s, %s, %s)"
 CITY = "select * from qytet.city_series(%s, %s, %s, %s, %s)"
 NOW = "select * from qytet.now(%s, %s, %s, %s, %s)"
 COUNTER = "select datastream_id, time, delta from qytet.counter_delta(%s, %s, %s, %s)"
@@ -210,6 +211,60 @@ def test_rows_bear_names_and_labels(db):
         (START, "tirana", "sheshi", name, "", name),
         (START, "tirana", "sheshi", name, "north", f"{name} · north"),
     ]
+
+
+def test_lines_are_those_of_the_highest_or_lowest_now(db, tier):
+    """Of three channels the two highest or lowest now, with all their datastreams, by time and label; none of none."""
+    prefix = f"lines-{next(_number)}"
+    names = [f"{prefix}-{letter}" for letter in "abc"]
+    ids = network(db, [("tirana", "sheshi", name, ["leak_noise_level:north"]) for name in names])
+    streams = [ids[f"{name}/leak_noise_level:north"] for name in names]
+    for stream, value in zip(streams, (5.0, None, 9.0), strict=True):
+        store(db, stream, [(START, 3.0, 1), (START + timedelta(minutes=1), value, 1)])
+        db.execute("insert into store.latest values (%s, %s, %s, 1, 2)", (stream, START, value))
+    refresh(db, tier)
+
+    def chosen(most, lowest, devices=names):
+        query = "select qytet.foremost(%s, %s, %s, %s, 'leak_noise_level', %s, %s)"
+        (found,) = ask(db, query, ALL, ALL, devices, ["north"], most, lowest)[0]
+        return found
+
+    a, b, c = streams
+    assert chosen(2, lowest=False) == chosen(2, lowest=True) == [a, c], "what is not known comes last"
+    assert chosen(1, lowest=False) == [c]
+    assert chosen(1, lowest=True) == [a]
+    assert chosen(9, lowest=True) == [a, b, c]
+    assert chosen(9, lowest=True, devices=[]) == []
+    end = START + timedelta(hours=1)
+    rows = ask(db, LINES, [c, a], START, end, "hour")
+    assert rows == [
+        (START, f"{names[0]} · north", 4.0, 3.0, 5.0, 8.0, 2),
+        (START, f"{names[2]} · north", 6.0, 3.0, 9.0, 12.0, 2),
+    ]
+    assert ask(db, LINES, [], START, end, "hour") == []
+
+
+def test_many_lines_over_weeks_are_in_steps_of_three_hours(db, tier):
+    """Beyond 12,000 hours of lines auto takes steps of three, whose figures are of all readings; a wish is kept."""
+    name = f"steps-{next(_number)}"
+    keys = [f"vehicle_count:lane{n}" for n in range(24)]
+    ids = network(db, [("tirana", "sheshi", name, keys)])
+    first = ids[f"{name}/{keys[0]}"]
+    start = datetime(2026, 5, 1, tzinfo=UTC)
+    rows = [(start + timedelta(minutes=20 * n), float(n), 1) for n in range(20) if n != 4]
+    store(db, first, rows)
+    refresh(db, tier)
+    streams, till = list(ids.values()), start + timedelta(days=21)
+    found = [row for row in ask(db, LINES, streams, start, till, "auto") if row[6]]
+    expected = []
+    for step in range(3):
+        values = [v for t, v, _ in rows if int((t - start) / timedelta(hours=3)) == step]
+        figures = (sum(values) / len(values), min(values), max(values), sum(values), len(values))
+        if values:
+            expected.append((start + timedelta(hours=3 * step), f"{name} · lane0", *figures))
+    assert found == expected
+    assert len([row for row in ask(db, LINES, streams, start, till, "hour") if row[6]]) == 7
+    assert len([row for row in ask(db, LINES, streams[:23], start, till, "auto") if row[6]]) == 7
 
 
 def test_now_is_the_newest_reading_of_what_is_in_service(db):

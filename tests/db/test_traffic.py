@@ -115,6 +115,26 @@ def test_raw_bins_are_rows_with_the_flow_of_their_length(db):
     ]
 
 
+def test_the_densest_lanes_are_those_of_the_last_quarter(db):
+    """Level of service first, then flow; a lane that is not known comes last, one out of service not at all."""
+    name, (thin, thick, silent, gone) = counter(db, lanes=4)
+    quarter_hour = quarter(datetime.now(UTC)) - 15 * MINUTE
+    for streams, count in ((thin, 10), (thick, 300), (gone, 900)):
+        pass_by(db, streams, [(quarter_hour + n * MINUTE, count / 5, 50, 9) for n in (1, 2, 3, 4, 5)])
+    db.execute(
+        "update store.datastream set valid = tstzrange(lower(valid), now() - interval '1 s')"
+        " where datastream_id = any(%s)",
+        (gone,),
+    )
+    query = "select qytet.densest(%s, %s, %s, %s, %s)"
+    found = {most: ask(db, query, ALL, ALL, [name], ALL, most)[0][0] for most in (0, 1, 2, 9)}
+    if quarter(datetime.now(UTC)) - 15 * MINUTE == quarter_hour:
+        assert found[0] == []
+        assert found[1] == thick
+        assert found[2] == sorted(thin + thick)
+    assert found[9] == sorted(thin + thick + silent)
+
+
 def test_a_lane_without_vehicles_has_no_speed(db, tier):
     """An empty lane has count 0, no speed and level A; a standstill and a lane without a count are not known."""
     name, (empty, jam, blind) = counter(db, lanes=3)

@@ -60,17 +60,8 @@ from qytet.fleet(:cities, :sites, :devices) group by 1 order by 2 desc, 1 limit 
 """
 # Of the devices those that were heard in the fewest hours. The hour that is running may yet bring something.
 _TIMELINE = """
-with rarest as materialized (
-select d.device::text as device from qytet.device d
-left join (
-select device, count(*) as hours from qytet.delivery_hour
-where hour >= :since and hour < :till and received > 0 group by device
-) h using (device)
-where qytet.chosen(d.city, :cities) and qytet.chosen(d.site, :sites) and qytet.chosen(d.device, :devices)
-order by coalesce(h.hours, 0), d.device limit 24
-)
 select "time", device as metric, online::integer as value
-from qytet.fleet_hour(:cities, :sites, array(select device from rarest), :since, :till)
+from qytet.fleet_hour(:cities, :sites, :devices, :since, :till, 24)
 where online = 1 or "time" <= now() - interval '1 hour' order by 1, 2
 """
 _HEALTH = """

@@ -26,14 +26,8 @@ group by city, site, site_name, lat, lon order by city, site
 """
 # Of the chosen lanes the eight where it is densest now: more no eye tells apart.
 _LANE = """
-with chosen as materialized (
-select device, channel from qytet.lane_now(:cities, :sites, :devices, :channels)
-order by los desc, flow desc nulls last, label limit 8
-)
 select l."time", l.label as metric, l.{value} as value
-from qytet.lane(:cities, :sites, array(select device from chosen),
-array(select case channel when '' then '-' else channel end from chosen), :since, :till, :resolution) l
-join chosen using (device, channel) order by 1, 2
+from qytet.lanes(qytet.densest(:cities, :sites, :devices, :channels, 8), :since, :till, :resolution) l order by 1, 2
 """
 _SERVICE = _LANE.replace("{value}", "los::integer")
 _COUNT = HIGHEST.replace("{property}", "vehicle_count").replace("{value}", "sum")

@@ -50,15 +50,14 @@ where quality <= 2 and age_s < 7200
 """
 # What fills and empties a tank is no zone's flow.
 _FLOWS = """
-with chosen as materialized (
-select device, channel from qytet.now(:cities, :sites, :devices, :channels, '{property}')
-where device not in (select device::text from qytet.datastream where property = 'water_tank_level')
-order by value desc nulls last, label limit 20
+with zone as (
+select device::text from qytet.datastream where property = '{property}' and qytet.chosen(device, :devices)
+except
+select device::text from qytet.datastream where property = 'water_tank_level'
 )
 select s."time", s.label as metric, s.{value} as value
-from qytet.property_series(:cities, :sites, array(select device from chosen),
-array(select case channel when '' then '-' else channel end from chosen), '{property}', :since, :till, :resolution) s
-join chosen using (device, channel) order by 1, 2
+from qytet.lines(qytet.foremost(:cities, :sites, array(select device from zone), :channels, '{property}', 20, false),
+:since, :till, :resolution) s order by 1, 2
 """
 _BEYOND = """
 select count(*) filter (where not ok) as value from qytet.water_quality_now(:cities, :sites, :devices)

@@ -81,6 +81,17 @@ end $$;
 comment on function qytet.series(integer[], timestamptz, timestamptz, text) is
     'qytet.buckets in the resolution that fits, by time.';
 
+create function qytet.line(streams integer[])
+returns table (datastream_id integer, city text, site text, device text, channel text, label text, place bigint)
+language sql stable parallel safe as $$
+    select l.*, row_number() over (order by l.label)
+    from (select datastream_id, city::text, site::text, device::text, channel,
+                 device || case channel when '' then '' else ' · ' || channel end as label
+          from qytet.datastream where datastream_id = any (streams)) l
+$$;
+comment on function qytet.line(integer[]) is
+    'The names of these datastreams and their place by label: numbers sort faster than labels.';
+
 create function qytet.property_series(cities text[], sites text[], devices text[], channels text[], property text,
                                       since timestamptz, till timestamptz, wanted text)
 returns table ("time" timestamptz, city text, site text, device text, channel text, label text, mean double precision,
@@ -93,11 +104,7 @@ declare
     fit text := qytet.resolution(wanted, since, till);
 begin
     return query select b."time", d.city, d.site, d.device, d.channel, d.label, b.mean, b.min, b.max, b.sum, b.last, b.n
-    from qytet.buckets(streams, since, till, fit) b
-    join (select l.*, row_number() over (order by l.label) as place  -- numbers sort faster than labels
-          from (select datastream_id, city::text, site::text, device::text, channel,
-                       device || case channel when '' then '' else ' · ' || channel end as label
-                from qytet.datastream where datastream_id = any (streams)) l) d using (datastream_id)
+    from qytet.buckets(streams, since, till, fit) b join qytet.line(streams) d using (datastream_id)
     order by b."time", d.place;
 end $$;
 comment on function qytet.property_series(text[], text[], text[], text[], text, timestamptz, timestamptz, text) is
@@ -154,6 +161,47 @@ begin
 end $$;
 comment on function qytet.now(text[], text[], text[], text[], text) is
     'The newest reading of each datastream that is in service, whatever its quality, with its place and its age in seconds.';
+
+-- Chosen by the newest reading: to choose by the range, the buckets of all would be read.
+create function qytet.foremost(cities text[], sites text[], devices text[], channels text[], property text,
+                               most integer, lowest boolean)
+returns integer[] language sql stable parallel safe as $$
+    select coalesce(array_agg(d.datastream_id order by d.datastream_id), '{}')
+    from qytet.datastream d
+    join (select n.device, n.channel from qytet.now(cities, sites, devices, channels, property) n
+          order by case when not lowest then n.value end desc nulls last, case when lowest then n.value end nulls last,
+                   n.label limit most) f on f.device = d.device and f.channel = d.channel
+    where d.property = foremost.property
+$$;
+comment on function qytet.foremost(text[], text[], text[], text[], text, integer, boolean) is
+    'Ids of the datastreams of so many devices'' channels as have the highest (or lowest) newest reading of a property, with '
+    'those that a replaced sensor ended.';
+
+-- A panel has a few hundred points across, and twenty lines of hours are more than it can draw or a browser likes.
+create function qytet.lines(streams integer[], since timestamptz, till timestamptz, wanted text)
+returns table ("time" timestamptz, label text, mean double precision, min double precision, max double precision,
+               sum double precision, n bigint)
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off set work_mem = '16MB' as $$
+#variable_conflict use_column
+declare
+    fit text := qytet.resolution(wanted, since, till);
+begin
+    if wanted = 'auto' and fit = 'hour' and cardinality(streams) * extract(epoch from till - since) / 3600 > 12000 then
+        return query select g."time", l.label, g.sum / nullif(g.n, 0)::double precision, g.min, g.max, g.sum, g.n
+        from (select b.datastream_id, date_bin('3 hours', b."time", timestamptz '2000-01-01T00:00Z') as "time",
+                     sum(b.sum) as sum, sum(b.n)::bigint as n, min(b.min) as min, max(b.max) as max
+              from qytet.buckets(streams, since, till, fit) b group by 1, 2) g
+        join qytet.line(streams) l using (datastream_id) order by g."time", l.place;
+    else
+        return query select b."time", l.label, b.mean, b.min, b.max, b.sum, b.n
+        from qytet.buckets(streams, since, till, fit) b join qytet.line(streams) l using (datastream_id)
+        order by b."time", l.place;
+    end if;
+end $$;
+comment on function qytet.lines(integer[], timestamptz, timestamptz, text) is
+    'These datastreams'' buckets with their label ("device" or "device · channel"), by time and label. auto is coarser than '
+    'elsewhere for many lines: of more than 12,000 hours it makes steps of three (of UTC; the first may begin before since).';
 
 -- In a bucket: from first to last, or by way of the greatest where the counter began again at zero. To the next bucket:
 -- up to its first. If it began again and has passed the greatest since, the way up to the reset is not known and not counted.

@@ -112,33 +112,45 @@ comment on view qytet.outage is
     'behind it, or a device; how many devices are silent, since when nothing has come, and for how many seconds. What a '
     'greater outage explains has no row of its own.';
 
-create function qytet.fleet_hour(cities text[], sites text[], devices text[], since timestamptz, till timestamptz)
+-- The hours alone: names cost a reader more than the rows.
+create view qytet.heard_hour as select device_id, hour, received from store.delivery_hour;
+comment on view qytet.heard_hour is 'qytet.delivery_hour by the number of qytet.device, without names.';
+
+create function qytet.fleet_hour(cities text[], sites text[], devices text[], since timestamptz, till timestamptz,
+                                 most bigint default null)
 returns table ("time" timestamptz, city text, device text, online smallint)
-language plpgsql stable parallel safe set plan_cache_mode = force_custom_plan set jit = off as $$
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set jit = off set max_parallel_workers_per_gather = 0 as $$
 #variable_conflict use_column
 begin
     return query
     with member as materialized (
-        select d.city::text, d.device::text, greatest(d.valid_from, f.began) as began, d.valid_to as ended
+        select d.device_id, d.city::text, d.device::text, greatest(d.valid_from, f.began) as began, d.valid_to as ended
         from qytet.device d
         left join (select y.device, date_trunc('hour', min(y.first_seen), 'UTC') as began
                    from qytet.delivery y group by 1) f using (device)
         where qytet.chosen(d.city, cities) and qytet.chosen(d.site, sites) and qytet.chosen(d.device, devices)
+    ), rarest as materialized (
+        select m.*, h.hours, row_number() over (order by m.device) as place
+        from member m
+        left join (select y.device_id, array_agg(y.hour) as hours, count(*) filter (where y.received > 0) as received
+                   from qytet.heard_hour y where y.hour >= since and y.hour < till group by 1) h using (device_id)
+        order by coalesce(h.received, 0), m.device limit most
     ), arrival as materialized (
-        select h.device::text, h.hour from qytet.delivery_hour h
-        where h.hour >= since and h.hour < till
+        select r.place, a as hour from rarest r cross join unnest(r.hours) a
     )
     select t, m.city, m.device, (a.hour is not null)::integer::smallint
-    from member m
+    from rarest m
     cross join lateral generate_series(date_bin('1 hour', since + interval '1 hour' - interval '1 microsecond',
                                                 timestamptz '2000-01-01T00:00Z'),
                                        least(till - interval '1 microsecond', now()), interval '1 hour') t
-    left join arrival a on a.device = m.device and a.hour = t
+    left join arrival a on a.place = m.place and a.hour = t
     where (m.began is null or t >= m.began) and (m.ended is null or t < m.ended)
-    order by 1, 3;
+    order by 1, m.place;
 end $$;
-comment on function qytet.fleet_hour(text[], text[], text[], timestamptz, timestamptz) is
-    'A device''s hour that begins in [since, till), from its first record on: online 1 if anything of it arrived, else 0.';
+comment on function qytet.fleet_hour(text[], text[], text[], timestamptz, timestamptz, bigint) is
+    'A device''s hour that begins in [since, till), from its first record on: online 1 if anything of it arrived, else 0. '
+    'most: only of so many devices, those that were heard in the fewest hours.';
 
 -- Words of a device stay out: a log shows as its level and how many of it came in the minute.
 create view qytet.fleet_event as
@@ -173,4 +185,4 @@ $$;
 comment on function qytet.event(text[], text[], timestamptz, timestamptz) is
     'The newest 500 events of devices in [since, till), as in qytet.fleet_event; logs are counted by minute and level.';
 
-grant select on qytet.outage, qytet.fleet_event to qytet_dashboards;
+grant select on qytet.outage, qytet.fleet_event, qytet.heard_hour to qytet_dashboards;

@@ -27,8 +27,7 @@ language sql stable parallel safe as $$
 $$;
 comment on function qytet.lane_stream(integer[]) is 'These datastreams with their lanes'' numbers and names; what: 1 count, 2 speed, 3 occupancy.';
 
-create function qytet.lane(cities text[], sites text[], devices text[], channels text[], since timestamptz,
-                           till timestamptz, wanted text)
+create function qytet.lanes(streams integer[], since timestamptz, till timestamptz, wanted text)
 returns table ("time" timestamptz, city text, site text, device text, channel text, label text, count double precision,
                flow double precision, speed double precision, occupancy double precision, density double precision,
                los smallint)
@@ -36,8 +35,6 @@ language plpgsql stable parallel safe
 set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off set work_mem = '16MB' as $$
 #variable_conflict use_column
 declare
-    streams integer[] := qytet.streams(cities, sites, devices, channels,
-                                       '{vehicle_count,vehicle_speed_mean,lane_occupancy}');
     fit text := qytet.resolution(wanted, since, till);
     length constant interval := case fit when '15min' then '15 minutes' when 'hour' then '1 hour' end;  -- days differ
     newest constant timestamptz := now() - length;
@@ -72,9 +69,69 @@ begin
     join lane l on l.lane = f.lane
     order by f."time", l.place;
 end $$;
+comment on function qytet.lanes(integer[], timestamptz, timestamptz, text) is
+    'qytet.lane of the lanes with these datastreams.';
+
+create function qytet.lane(cities text[], sites text[], devices text[], channels text[], since timestamptz,
+                           till timestamptz, wanted text)
+returns table ("time" timestamptz, city text, site text, device text, channel text, label text, count double precision,
+               flow double precision, speed double precision, occupancy double precision, density double precision,
+               los smallint)
+language sql stable parallel safe as $$
+    select * from qytet.lanes(qytet.streams(cities, sites, devices, channels,
+                                            '{vehicle_count,vehicle_speed_mean,lane_occupancy}'), since, till, wanted)
+$$;
 comment on function qytet.lane(text[], text[], text[], text[], timestamptz, timestamptz, text) is
     'Each lane''s buckets (raw: its bins): vehicles, flow (1/h, of the time of a bucket that has passed), mean of the bins'' '
     'speeds (km/h, null without a vehicle), occupancy (%), density (1/km), level of service 1 to 6, 0 unknown.';
+
+create function qytet.lane_quarter(streams integer[], till timestamptz)
+returns table (lane integer, count double precision, flow double precision, speed double precision,
+               occupancy double precision, density double precision)
+language sql stable parallel safe as $$
+    select q.lane, q.count, f.flow, f.speed, q.occupancy, qytet.lane_density(q.count, f.flow, f.speed, q.occupancy)
+    from (
+        select b.lane, sum(b.count) as count, avg(b.occupancy) as occupancy,
+               coalesce(sum(b.speed * b.count) / nullif(sum(b.count) filter (where b.speed is not null), 0),
+                        avg(b.speed) filter (where b.count is null)) as speed
+        from (
+            select s.lane, o.phenomenon_time, max(o.value) filter (where s.what = 1) as count,
+                   max(o.value) filter (where s.what = 2) as speed, max(o.value) filter (where s.what = 3) as occupancy
+            from qytet.observation o join qytet.lane_stream(streams) s using (datastream_id)
+            where o.datastream_id = any (streams) and o.phenomenon_time >= till - interval '15 minutes'
+              and o.phenomenon_time < till and o.value is not null and o.quality <= 2
+            group by 1, 2
+        ) b group by 1
+    ) q
+    cross join lateral (select q.count * 4 as flow, case when q.count = 0 then null else q.speed end as speed) f
+$$;
+comment on function qytet.lane_quarter(integer[], timestamptz) is
+    'The lanes of these datastreams in the 15 minutes up to an instant, from their bins: vehicles, flow (1/h), speed weighted '
+    'by vehicles (km/h), occupancy (%) and density (1/km).';
+
+create function qytet.densest(cities text[], sites text[], devices text[], channels text[], most integer)
+returns integer[] language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
+declare
+    streams constant integer[] := qytet.streams(cities, sites, devices, channels,
+                                                '{vehicle_count,vehicle_speed_mean,lane_occupancy}');
+begin
+    return (
+        with stream as materialized (
+            select s.datastream_id, s.lane, s.label, d.valid_from <= now() and (d.valid_to is null or d.valid_to > now()) as serves
+            from qytet.lane_stream(streams) s join qytet.datastream d using (datastream_id)
+            where d.datastream_id = any (streams)
+        ), chosen as (
+            select s.lane from (select distinct lane, label from stream where serves) s
+            left join qytet.lane_quarter(streams, date_bin('15 minutes', now(), timestamptz '2000-01-01T00:00Z')) q
+                on q.lane = s.lane
+            order by qytet.los(q.density) desc, q.flow desc nulls last, s.label limit most
+        )
+        select coalesce(array_agg(s.datastream_id order by s.datastream_id), '{}')
+        from stream s join chosen c on c.lane = s.lane);
+end $$;
+comment on function qytet.densest(text[], text[], text[], text[], integer) is
+    'Ids of the datastreams of so many lanes in service as are densest now (level of service, then flow).';
 
 -- A stuck counter repeats itself, whatever its flags: the last six bins; five minutes of a detector that is never free;
 -- three hours of the day without a vehicle.
@@ -90,7 +147,6 @@ declare
     streams integer[] := qytet.streams(cities, sites, devices, channels,
                                        '{vehicle_count,vehicle_speed_mean,lane_occupancy}');
     till constant timestamptz := date_bin('15 minutes', at, timestamptz '2000-01-01T00:00Z');
-    since constant timestamptz := till - interval '15 minutes';
 begin
     return query with stream as materialized (
         select s.*, z.time_zone, p.name as site_name, p.lat, p.lon
@@ -100,22 +156,12 @@ begin
         join qytet.site p on p.city = s.city and p.site = s.site
         where d.valid_from <= at and (d.valid_to is null or d.valid_to > at)
     ), reading as materialized (
-        select s.lane, s.what, o.phenomenon_time as moment, o.value, o.quality,
+        select s.lane, s.what, o.phenomenon_time as moment, o.value,
                row_number() over (partition by o.datastream_id order by o.phenomenon_time desc) as back,
                max(o.phenomenon_time) over (partition by o.datastream_id) as newest
         from qytet.observation o join stream s using (datastream_id)
         where o.datastream_id = any (streams) and o.phenomenon_time >= at - interval '3 hours'
           and o.phenomenon_time <= at and o.value is not null
-    ), bin as (
-        select r.lane, r.moment, max(r.value) filter (where r.what = 1) as count,
-               max(r.value) filter (where r.what = 2) as speed,
-               max(r.value) filter (where r.what = 3) as occupancy
-        from reading r where r.moment >= since and r.moment < till and r.quality <= 2 group by 1, 2
-    ), quarter as (
-        select b.lane, sum(b.count) as count, avg(b.occupancy) as occupancy,
-               coalesce(sum(b.speed * b.count) / nullif(sum(b.count) filter (where b.speed is not null), 0),
-                        avg(b.speed) filter (where b.count is null)) as speed
-        from bin b group by 1
     ), pattern as (
         select r.lane,
                count(*) filter (where r.what = 1 and r.back <= 6) = 6
@@ -140,15 +186,13 @@ begin
         ) l on l.lane = s.lane
         order by s.lane
     )
-    select since, l.city, l.site, l.device, l.channel, l.label, q.count, f.flow, f.speed, q.occupancy, d.density,
-           qytet.los(d.density), l.site_name, l.lat, l.lon,
+    select till - interval '15 minutes', l.city, l.site, l.device, l.channel, l.label, q.count, q.flow, q.speed,
+           q.occupancy, q.density, qytet.los(q.density), l.site_name, l.lat, l.lon,
            case when p.never_free then 2 when p.same then 1 when p.nobody and l.by_day then 3 else 0 end::smallint,
            extract(epoch from at - l.heard)::double precision
     from lane l
-    left join quarter q on q.lane = l.lane
+    left join qytet.lane_quarter(streams, till) q on q.lane = l.lane
     left join pattern p on p.lane = l.lane
-    cross join lateral (select q.count * 4 as flow, case when q.count = 0 then null else q.speed end as speed) f
-    cross join lateral (select qytet.lane_density(q.count, f.flow, f.speed, q.occupancy) as density) d
     order by l.city, l.label;
 end $$;
 comment on function qytet.lane_at(text[], text[], text[], text[], timestamptz) is
