@@ -89,10 +89,15 @@ class _Upkeep:
         done = rollup.refresh(connection, seconds=STEP_S, stopping=self.stopping)
         if done.until is not None:
             self.metrics.rolled.set(done.until.timestamp())
-        if done.rows or done.mended:
+        if done.rows or done.mended or done.kept:
             spent = round(time.monotonic() - began, 3)
             _log.info(
-                "rollups refreshed", rows=done.rows, mended=done.mended, whole=done.whole, seconds=spent
+                "rollups refreshed",
+                rows=done.rows,
+                mended=done.mended,
+                kept=done.kept,
+                whole=done.whole,
+                seconds=spent,
             )
         return done.whole
 

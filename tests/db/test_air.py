@@ -289,6 +289,38 @@ def test_exceedances_equal_pythons(db, tier, till, days):
     assert any(row[8] > row[7] for row in rows), "and some only earlier in the year"
 
 
+def test_a_kept_mean_over_eight_hours_stands_until_a_reading_is_added(db, tier):
+    """What is kept of a day answers until a reading comes to it or the day before; then the new mean does at once."""
+    name, ids = station(db, ["o3"])
+    starts = (day(datetime.now(UTC) - timedelta(days=n)) for n in range(6, 20))
+    midnight = next(start for start in starts if day(start + timedelta(days=4)) == start + timedelta(days=4))
+    days = [midnight + timedelta(days=n) for n in range(4)]
+    quarters(db, ids["o3"], days[0], *[100.0] * (4 * 24 * 3))
+    refresh(db, tier)
+
+    def highest(day):
+        (row,) = ask(db, EXCEEDANCE, ALL, ALL, [name], day, day + timedelta(days=1), "2024/2881")
+        return row[7], row[9]
+
+    def keep():
+        (kept,) = db.execute("select store.keep_eights(1000)").fetchone()
+        return kept
+
+    db.execute("delete from store.air_eight where series = %s", (ids["o3"],))
+    computed = [highest(day) for day in days]
+    assert keep() >= 4
+    assert keep() == 0, "all is kept"
+    assert [highest(day) for day in days] == computed == [(0, 100.0)] * 4
+    db.execute("update store.air_eight set mean = 777 where series = %s", (ids["o3"],))
+    assert [highest(day) for day in days] == [(1, 777.0)] * 4, "the days' means come from where they are kept"
+    late = days[1] + timedelta(hours=16, minutes=1)
+    store(db, ids["o3"], [(late + n * timedelta(minutes=15), 1060.0, 1) for n in range(32)])
+    refresh(db, tier)
+    assert [highest(day) for day in days] == [(1, 777.0), (1, 580.0), (1, 520.0), (1, 777.0)]
+    assert keep() == (2 if tier == "community" else 0), "rollup.refresh has done so where there is one"
+    assert [highest(day) for day in days] == [(1, 777.0), (1, 580.0), (1, 520.0), (1, 777.0)]
+
+
 def test_no_data_is_no_exceedance_and_no_highest(db):
     """A station without readings is listed with zeros and without a highest mean; an unknown directive is an error."""
     name, _ = station(db, ["pm10"])

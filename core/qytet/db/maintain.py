@@ -84,7 +84,7 @@ def maintain(connection: psycopg.Connection[Any]) -> Care:
         " store.dead_letter, store.ingest_minute"
     )
     what = "readings" if tier is Tier.PLAIN else "chunks"
-    return Care(dropped[0] or 0 if dropped else 0, what, mended, done.rows + done.mended)
+    return Care(dropped[0] or 0 if dropped else 0, what, mended, done.rows + done.mended + done.kept)
 
 
 def _check(connection: psycopg.Connection[Any], keep: str) -> None:

@@ -2,7 +2,8 @@
 
 Two instants make it exact without a lock on the hot path. `noting` moves first: from then on who writes an older
 reading notes its day. Once every transaction is over that may not have seen this, `until` follows with the rollups
-themselves. On TimescaleDB's Community edition continuous aggregates do all of this, and there is nothing to do here.
+themselves. On TimescaleDB's Community edition continuous aggregates do all of this. What no aggregate can say, the
+means over eight hours, is kept on every tier.
 """
 
 import threading
@@ -19,18 +20,24 @@ __all__ = ["Progress", "exists", "refresh"]
 _LOCK = 0x515954524F4C4C  # "QYTROLL": one at a time
 LATE_A_STEP = 50
 """Days of datastreams that one transaction computes again: ingest waits for it if it notes one of them anew."""
+KEPT_A_STEP = 2000
+"""Days of series whose means over eight hours one transaction computes."""
 PAUSE_S = 0.02
 """Between two looks whether older transactions are over; nothing announces that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What was done: rows made, days of datastreams mended; `whole` if nothing was left to do."""
+    """What was done: rows made, days of datastreams mended; `whole` if nothing was left to do.
+
+    `kept` counts days of series whose means over eight hours were computed.
+    """
 
     rows: int
     mended: int
     whole: bool
     until: datetime | None
+    kept: int = 0
 
 
 def exists(connection: psycopg.Connection[Any]) -> bool:
@@ -46,7 +53,7 @@ def refresh(
     If another process is at it, nothing is done here. Each step is a transaction of
     its own: `stopping` ends it between two of them.
     """
-    if not exists(connection) or not _one(connection, _TRY_LOCK, {"lock": _LOCK}):
+    if not _one(connection, _TRY_LOCK, {"lock": _LOCK}):
         return Progress(0, 0, True, None)
     deadline = time.monotonic() + seconds
     event = stopping or threading.Event()
@@ -55,9 +62,13 @@ def refresh(
         return time.monotonic() < deadline and not event.is_set()
 
     try:
+        if not exists(connection):
+            kept, whole = _keep(connection, may_go_on)
+            return Progress(0, 0, whole, None, kept)
         rows, arrived = _forward(connection, may_go_on)
-        mended, clean = _mend(connection, may_go_on)
-        return Progress(rows, mended, arrived and clean, _one(connection, _UNTIL))
+        mended, clean = _repeat(connection, _ROLL_LATE, LATE_A_STEP, may_go_on)
+        kept, whole = _keep(connection, may_go_on)
+        return Progress(rows, mended, arrived and clean and whole, _one(connection, _UNTIL), kept)
     finally:
         connection.execute(_UNLOCK, {"lock": _LOCK})
 
@@ -84,14 +95,23 @@ def _note_below(
     return True
 
 
-def _mend(connection: psycopg.Connection[Any], may_go_on: Callable[[], bool]) -> tuple[int, bool]:
-    mended = 0
+def _keep(connection: psycopg.Connection[Any], may_go_on: Callable[[], bool]) -> tuple[int, bool]:
+    if not _one(connection, _KEEPS):  # a database that is not migrated yet
+        return 0, True
+    return _repeat(connection, _KEEP_EIGHTS, KEPT_A_STEP, may_go_on)
+
+
+def _repeat(
+    connection: psycopg.Connection[Any], query: str, most: int, may_go_on: Callable[[], bool]
+) -> tuple[int, bool]:
+    """Take steps of `most` until one has less to do; how much was done, and whether nothing is left."""
+    total = 0
     while may_go_on():
-        done = int(_one(connection, _ROLL_LATE, {"most": LATE_A_STEP}))
-        mended += done
-        if done < LATE_A_STEP:
-            return mended, True
-    return mended, False
+        done = int(_one(connection, query, {"most": most}))
+        total += done
+        if done < most:
+            return total, True
+    return total, False
 
 
 def _one(connection: psycopg.Connection[Any], query: str, values: dict[str, Any] | None = None) -> Any:
@@ -125,3 +145,5 @@ _NEWEST = "select pg_snapshot_xmax(pg_current_snapshot())::text"
 _OVER = "select pg_snapshot_xmin(pg_current_snapshot()) >= %(newest)s::xid8"
 _ROLL = "select store.roll(%(till)s)"
 _ROLL_LATE = "select store.roll_late(%(most)s)"
+_KEEPS = "select to_regproc('store.keep_eights') is not null"
+_KEEP_EIGHTS = "select store.keep_eights(%(most)s::integer)"

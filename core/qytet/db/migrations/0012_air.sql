@@ -65,7 +65,7 @@ comment on view qytet.air_limit is
     'civil year, null where nothing is said. Directives 2024/2881, 2008/50/EC and WHO 2021.';
 
 -- A station is a device, known here by its first datastream: numbers join and sort faster than names.
-create function qytet.air_hour(streams integer[], since timestamptz, till timestamptz, captured integer)
+create function qytet.air_hour(streams integer[], since timestamptz, till timestamptz, running timestamptz)
 returns table (station integer, "time" timestamptz, pm2_5 double precision, pm10 double precision,
                no2 double precision, o3 double precision, so2 double precision)
 language sql stable parallel safe as $$
@@ -77,11 +77,13 @@ language sql stable parallel safe as $$
     join (select datastream_id, min(datastream_id) over (partition by device) as station,
                  array_position(array['pm2_5', 'pm10', 'no2', 'o3', 'so2'], property) as property
           from qytet.datastream where datastream_id = any (streams)) s using (datastream_id)
-    where o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.quarters >= captured
+    where o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till
+      and (o.quarters >= 3 or o.quarters >= 1 and o.bucket >= running)
     group by 1, 2
 $$;
-comment on function qytet.air_hour(integer[], timestamptz, timestamptz, integer) is
-    'Hourly means of the index''s pollutants by station, of hours with at least so many quarters measured, in no order.';
+comment on function qytet.air_hour(integer[], timestamptz, timestamptz, timestamptz) is
+    'Hourly means of the index''s pollutants by station, in no order: of hours with three quarters measured, or from `running` '
+    'on with one.';
 
 create function qytet.air_station(streams integer[])
 returns table (station integer, city text, site text, site_name text, device text, lat double precision,
@@ -129,7 +131,7 @@ begin
         from station s
         join generate_series(first, beyond - interval '1 microsecond', interval '1 hour') g ("time")
             on g."time" >= s.since and g."time" < s.till
-        left join qytet.air_hour(streams, first, beyond, 3) h on h.station = s.station and h."time" = g."time"
+        left join qytet.air_hour(streams, first, beyond, beyond) h on h.station = s.station and h."time" = g."time"
     )
     select r."time", s.city, s.site, s.site_name, s.device, s.lat, s.lon, r.pm2_5, r.pm10, r.no2, r.o3, r.so2,
            (r.r / 8)::smallint, coalesce((array['so2', 'o3', 'no2', 'pm10', 'pm2_5'])[r.r % 8], '')
@@ -154,9 +156,8 @@ declare
     full_hour timestamptz := running - interval '1 hour';
 begin
     return query with hour as (
-        select h.*, false as provisional from qytet.air_hour(streams, full_hour, running, 3) h
-        union all
-        select h.*, true from qytet.air_hour(streams, running, now() + interval '1 hour', 1) h
+        select h.*, h."time" >= running as provisional
+        from qytet.air_hour(streams, full_hour, now() + interval '1 hour', running) h
     ), rated as materialized (
         select s.*, h."time", h.pm2_5, h.pm10, h.no2, h.o3, h.so2, h.provisional,
                qytet.air_rating(h.pm2_5, h.pm10, h.no2, h.o3, h.so2, s.o3_since <= now() and s.o3_till > now()) as r
@@ -179,8 +180,114 @@ comment on function qytet.air_index_now(text[], text[], text[]) is
     'One row a station in service: the index of the last full hour; where that is not enough data, of the running hour''s '
     'means so far (provisional). age_s: since its newest reading of a pollutant, s.';
 
+-- Eight hours run over midnight, which no rollup does: the greatest mean of each day is kept in a table of its own. A row
+-- says of how many good readings it was made; readings are only ever added, so if their number is what it was, it stands.
+create table store.air_eight (
+    series integer not null,
+    day    timestamptz not null,
+    n      bigint not null,
+    mean   double precision,
+    began  timestamptz,
+    primary key (series, day)
+);
+create view qytet.air_eight as select series, day, n, mean, began from store.air_eight;
+comment on view qytet.air_eight is
+    'The greatest mean of eight hours that end on a civil day of Europe/Tirane, and when they began (null: never six of eight '
+    'were known), of a device''s property, known by its first datastream; n: good readings of the day and the day before.';
+
+create function qytet.eight_hours(of_series integer[], of_days timestamptz[])
+returns table (series integer, day timestamptz, mean double precision, began timestamptz)
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off set work_mem = '16MB'
+set enable_nestloop = off as $$
+#variable_conflict use_column
+declare
+    streams constant integer[] := array(
+        select o.datastream_id from qytet.datastream d join qytet.datastream o using (device, property)
+        where d.datastream_id = any (of_series));
+    hours constant timestamptz[] := array(
+        select distinct h from unnest(of_days) d
+        cross join generate_series(d - interval '7 hours', date_trunc('day', d + interval '36 hours', 'Europe/Tirane')
+                                   - interval '1 hour', interval '1 hour') h);
+begin
+    return query with stream as (
+        select d.datastream_id, min(d.datastream_id) over (partition by d.device, d.property) as series
+        from qytet.datastream d where d.datastream_id = any (streams)
+    ), hour as materialized (
+        select s.series, o.bucket as at, avg(o.mean) as mean
+        from qytet.observation_hour o join stream s using (datastream_id)
+        where o.datastream_id = any (streams) and o.bucket = any (hours) and o.quarters >= 3
+        group by 1, 2
+    ), known as materialized (
+        select h.*, lead(h.at) over (partition by h.series order by h.at) as next from hour h
+    ), ended as (  -- one or two hours that are not known can end eight of which six are
+        select k.series, k.at as last, k.mean from known k
+        union all
+        select k.series, k.at + g, null
+        from known k cross join (values (interval '1 hour'), (interval '2 hours')) missing (g)
+        where k.next is null or k.next > k.at + g
+    ), eight as materialized (
+        select e.series, e.last, count(e.mean) over eight as n, avg(e.mean) over eight as mean
+        from ended e
+        window eight as (partition by e.series order by e.last
+                         range between interval '7 hours' preceding and current row)
+    ), clock as (
+        select h as last, date_trunc('day', h, 'Europe/Tirane') as day from unnest(hours) h
+    )
+    select w.series, w.day, m.mean, m.last - interval '7 hours'
+    from unnest(of_series, of_days) w (series, day)
+    left join (
+        select distinct on (e.series, c.day) e.series, c.day, e.mean, e.last
+        from eight e join clock c on c.last = e.last
+        where e.n >= 6 order by e.series, c.day, e.mean desc, e.last) m on m.series = w.series and m.day = w.day;
+end $$;
+comment on function qytet.eight_hours(integer[], timestamptz[]) is
+    'For each pair of a series and a day what qytet.air_eight keeps of it, computed now.';
+
+-- Days that have something to end eight hours with: those with readings, and the days after.
+create function qytet.air_eight_day(streams integer[], since timestamptz, till timestamptz)
+returns table (series integer, day timestamptz, n bigint)
+language sql stable parallel safe as $$
+    select g.series, g.day, sum(g.n)::bigint
+    from (
+        select s.series, unnest(array[o.bucket, date_trunc('day', o.bucket + interval '36 hours', 'Europe/Tirane')]) as day,
+               o.n
+        from qytet.observation_day o
+        join (select d.datastream_id, min(d.datastream_id) over (partition by d.device, d.property) as series
+              from qytet.datastream d where d.datastream_id = any (streams)) s using (datastream_id)
+        where o.datastream_id = any (streams) and o.bucket >= since - interval '36 hours' and o.bucket < till and o.n > 0
+    ) g
+    where g.day >= since and g.day < till group by 1, 2
+$$;
+comment on function qytet.air_eight_day(integer[], timestamptz, timestamptz) is
+    'Days that begin in [since, till) with good readings on them or the day before, and how many.';
+
+-- Bring at most `most` days of series up to date that are over and whose number of readings is not what it was.
+create function store.keep_eights(most integer) returns bigint language plpgsql
+set plan_cache_mode = force_custom_plan set jit = off as $$
+declare
+    streams constant integer[] := qytet.streams('{*}', '{*}', '{*}', '{*}', array(
+        select property from qytet.air_limit where averaging = '8h'));
+    today constant timestamptz := date_trunc('day', now(), 'Europe/Tirane');
+    firsts integer[]; days timestamptz[]; ns bigint[];
+    made bigint;
+begin
+    select array_agg(d.series), array_agg(d.day), array_agg(d.n) into firsts, days, ns
+    from (
+        select d.* from qytet.air_eight_day(streams, today - interval '400 days', today) d
+        left join store.air_eight e on e.series = d.series and e.day = d.day
+        where e.n is distinct from d.n order by d.day desc, d.series limit most) d;
+    insert into store.air_eight
+    select e.series, e.day, k.n, e.mean, e.began
+    from qytet.eight_hours(firsts, days) e join unnest(firsts, days, ns) k (series, day, n) using (series, day)
+    order by 1, 2
+    on conflict (series, day) do update set n = excluded.n, mean = excluded.mean, began = excluded.began;
+    get diagnostics made = row_count;
+    return made;
+end $$;
+
 -- Days come from the day rollups (civil days of Europe/Tirane). Hours are read only where the greatest hour of a day says
--- that they may exceed a limit, or for the greatest mean over eight hours, which no day knows.
+-- that they may exceed a limit, and for means over eight hours that are not kept yet.
 create function qytet.air_exceedance(cities text[], sites text[], devices text[], since timestamptz, till timestamptz,
                                      directive text)
 returns table (city text, site text, device text, property text, averaging text, limit_value double precision,
@@ -194,23 +301,24 @@ declare
     meant constant text := directive;
     year constant timestamptz := date_trunc('year', till - interval '1 microsecond', zone);
     begun constant timestamptz := least(year, since);
-    beyond constant timestamptz := date_trunc('day', date_trunc('day', till - interval '1 microsecond', zone)
-                                              + interval '36 hours', zone);  -- the end of the last day that begins
     streams integer[] := qytet.streams(cities, sites, devices, '{*}', array(
         select l.property from qytet.air_limit l where l.directive = meant));
-    hourly integer[];  -- streams whose hours have to be read, for limits on eight hours
-    from_day timestamptz;
+    eights integer[] := qytet.streams(cities, sites, devices, '{*}', array(
+        select l.property from qytet.air_limit l where l.directive = meant and l.averaging = '8h'));
+    kept integer[]; kept_days timestamptz[]; means double precision[]; begins timestamptz[];
+    stale integer[]; stale_days timestamptz[];
 begin
     if not exists (select from qytet.air_limit l where l.directive = meant) then
         raise invalid_parameter_value using message = format('No limits of %L are known.', meant),
             hint = 'Say 2024/2881, 2008/50/EC or WHO 2021: qytet.air_limit lists them.';
     end if;
-    select array_agg(distinct d.datastream_id), min(o.bucket) into hourly, from_day
-    from qytet.observation_day o
-    join qytet.datastream d using (datastream_id)
-    join qytet.air_limit l on l.directive = meant and l.property = d.property and l.averaging = '8h'
-    where o.datastream_id = any (streams) and o.bucket >= begun - interval '36 hours' and o.bucket < till
-      and (o.hour_max > l.limit_value or (o.bucket >= since - interval '36 hours' and o.hour_max is not null));
+    select array_agg(e.series) filter (where e.n = d.n), array_agg(e.day) filter (where e.n = d.n),
+           array_agg(e.mean) filter (where e.n = d.n), array_agg(e.began) filter (where e.n = d.n),
+           array_agg(d.series) filter (where e.n is distinct from d.n),
+           array_agg(d.day) filter (where e.n is distinct from d.n)
+    into kept, kept_days, means, begins, stale, stale_days
+    from qytet.air_eight_day(eights, begun, till) d
+    left join qytet.air_eight e on e.series = d.series and e.day = d.day;
     return query with stream as (
         select d.datastream_id, d.city::text, d.site::text, d.device::text, d.property,
                min(d.datastream_id) over (partition by d.device, d.property) as series
@@ -234,39 +342,22 @@ begin
               from daily y where y.hour_max is not null) d
         join wanted w on w.series = d.series and w.averaging = 'hour'
         where d.hour_max > w.limit_value or (d.place = 1 and d.bucket >= since)
-    ), hour as materialized (
-        select h.series, h.at, avg(h.mean) as mean from (
-            select s.series, o.bucket as at, o.mean
-            from qytet.observation_hour o join stream s using (datastream_id)
-            where o.datastream_id = any (hourly) and o.bucket >= greatest(begun, from_day) - interval '7 hours'
-              and o.bucket < beyond and o.quarters >= 3
-            union all
-            select t.series, o.bucket, o.mean
-            from suspect t cross join lateral (
-                select o.bucket, o.mean from qytet.observation_hour o
-                where o.datastream_id = t.datastream_id and o.bucket >= t.bucket and o.bucket < t.next
-                  and o.quarters >= 3 offset 0) o) h  -- a look-up for each, not a join with all hours
+    ), hour as (
+        select t.series, o.bucket as at, avg(o.mean) as mean
+        from suspect t cross join lateral (
+            select o.bucket, o.mean from qytet.observation_hour o
+            where o.datastream_id = t.datastream_id and o.bucket >= t.bucket and o.bucket < t.next
+              and o.quarters >= 3 offset 0) o  -- a look-up for each, not a join with all hours
         group by 1, 2
-    ), eight as (  -- mean of the eight hours that end with the hour `last`; it belongs to the day it ends on
-        select w.series, w.last, w.mean from (
-            select g.series, g.last, count(g.mean) over eight as n, avg(g.mean) over eight as mean
-            from (select e.series, e.last, max(e.mean) as mean from (
-                    select h.series, h.at as last, h.mean from hour h
-                    union all
-                    select h.series, generate_series(min(h.at), max(h.at) + interval '7 hours', interval '1 hour'), null
-                    from hour h group by 1) e
-                  where e.series in (select w.series from wanted w where w.averaging = '8h') group by 1, 2) g
-            window eight as (partition by g.series order by g.last rows 7 preceding)) w
-        where w.n >= 6 and w.last < beyond
     ), mean as (  -- every mean that a limit is for, and when it began
         select d.series, 'day' as averaging, d.at, d.at as began, d.mean from day d where d.hours >= 18
         union all
         select h.series, 'hour', h.at, h.at, h.mean from hour h
         union all
-        select * from (
-            select distinct on (e.series, e.day) e.series, '8h', e.day, e.last - interval '7 hours', e.mean
-            from (select *, date_trunc('day', last, zone) as day from eight) e
-            order by e.series, e.day, e.mean desc, e.last) greatest_of_day
+        select k.series, '8h', k.day, k.began, k.mean
+        from unnest(kept, kept_days, means, begins) k (series, day, mean, began) where k.mean is not null
+        union all
+        select e.series, '8h', e.day, e.began, e.mean from qytet.eight_hours(stale, stale_days) e where e.mean is not null
     ), counted as (
         select w.series, w.averaging,
                count(*) filter (where m.mean > w.limit_value and m.at >= since) as exceeded,
@@ -292,4 +383,4 @@ comment on function qytet.air_exceedance(text[], text[], text[], timestamptz, ti
     'Each station, pollutant and limit of a directive: how many hours or whole days that begin in [since, till), and in the '
     'civil year of till before till, were above it, and the highest mean and when it began. A day needs 18 hours, eight hours six; 8h is '
     'the greatest of the day it ends on. year: the mean of the year so far, counted 1 while it is above.';
-grant select on qytet.air_band, qytet.air_limit to qytet_dashboards;
+grant select on qytet.air_band, qytet.air_limit, qytet.air_eight to qytet_dashboards;
