@@ -169,26 +169,22 @@ set max_parallel_workers_per_gather = 0 as $$
 declare
     step constant interval := case when fine then interval '15 minutes' else interval '1 hour' end;
     origin constant timestamptz := since - interval '1 hour';
-    powers integer[]; levels integer[]; volts integer[];
+    streams integer[]; places text[];
     cells integer[];
 begin
-    select array_agg(u.id) filter (where u.kind = 1), array_agg(u.id) filter (where u.kind = 2),
-           array_agg(distinct u.id) filter (where u.kind = 3)
-    into powers, levels, volts
-    from qytet.lamp(cities, sites, devices, channels) l
-    cross join lateral (select unnest(l.power), 1 union all select unnest(l.level), 2
-                        union all select unnest(l.voltage), 3) u (id, kind)
+    select array_agg(distinct u.id), array_agg(distinct l.site) into streams, places
+    from qytet.lamp(cities, sites, devices, channels) l cross join unnest(l.power || l.level || l.voltage) u (id)
     where l.lamp = any (lamps);
-    cells := qytet.streams(cities, array(select l.site from qytet.lamp(cities, sites, devices, channels) l
-                                         where l.lamp = any (lamps)), '{*}', '{*}', '{photocell_illuminance}');
+    cells := qytet.streams(cities, places, '{*}', '{*}', '{photocell_illuminance}');
     return query
     with lamp as materialized (
-        select l.*, r.rated, l.level = '{}' as undimmed,
+        select l.*, r.rated, l.level = '{}' as undimmed, dense_rank() over (order by l.city, l.site) as place,
                greatest(1, 0.15 * qytet.lamp_expected(r.rated, 20)) as floor_w  -- W; a lamp that draws less is off
         from qytet.lamp(cities, sites, devices, channels) l join unnest(lamps, ratings) r (lamp, rated) using (lamp)
+    ), part as materialized (
+        select * from qytet.lamp_part(streams || cells, origin, till, fine)
     ), unfed as materialized (  -- under 100 V of 230 V nothing burns
-        select l.lamp, v.bucket from lamp l cross join unnest(l.voltage) i (id)
-        join qytet.lamp_part(volts, origin, till, fine) v on v.datastream_id = i.id
+        select l.lamp, v.bucket from lamp l cross join unnest(l.voltage) i (id) join part v on v.datastream_id = i.id
         where v.min < 100 group by 1, 2
     ), edge as materialized (
         select c.city::text, b, qytet.sun_elevation(c.lat, c.lon, b) > 5 as high
@@ -202,19 +198,21 @@ begin
         select d.datastream_id, d.city::text, d.site::text from qytet.datastream d where d.datastream_id = any (cells)
     ), light as materialized (
         select c.city, c.site, o.bucket, bool_and(o.min > 200) as bright
-        from qytet.lamp_part(cells, origin, till, fine) o join cell c using (datastream_id) group by 1, 2, 3
+        from part o join cell c using (datastream_id) group by 1, 2, 3
+    ), day as materialized (  -- by numbers: names are slow to compare
+        select p.place, s.bucket from (select distinct place, city from lamp) p join sun s using (city) where s.high
+        union all
+        select p.place, y.bucket from (select distinct place, city, site from lamp) p join light y using (city, site)
+        where y.bright
     ), level as (
-        select l.lamp, v.* from lamp l cross join unnest(l.level) i (id)
-        join qytet.lamp_part(levels, origin, till, fine) v on v.datastream_id = i.id
+        select l.lamp, v.* from lamp l cross join unnest(l.level) i (id) join part v on v.datastream_id = i.id
     ), pair as (  -- `in` asks a small table of the few; a join would sort or hash the many
         select l.lamp, l.rated, l.floor_w, l.undimmed, i.id, p.bucket, p.n, p.mean as power, p.min as p_min, p.max as p_max,
                v.n as v_n, v.mean as level, v.min as v_min, v.max as v_max,
                (l.lamp, p.bucket) in (select u.lamp, u.bucket from unfed u) as unfed,
-               (l.city, p.bucket) in (select s.city, s.bucket from sun s where s.high)
-               or (l.city, l.site, p.bucket) in (select y.city, y.site, y.bucket from light y where y.bright) as bright,
+               (l.place, p.bucket) in (select y.place, y.bucket from day y) as bright,
                qytet.lamp_expected(l.rated, v.min) as e_min, qytet.lamp_expected(l.rated, v.max) as e_max
-        from lamp l cross join unnest(l.power) i (id)
-        join qytet.lamp_part(powers, origin, till, fine) p on p.datastream_id = i.id
+        from lamp l cross join unnest(l.power) i (id) join part p on p.datastream_id = i.id
         left join level v on v.lamp = l.lamp and v.bucket = p.bucket
     ), judged as materialized (
         select p.*, bright and p_min > 0.2 * rated as burns,
