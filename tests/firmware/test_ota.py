@@ -37,25 +37,21 @@ def test_a_version_whose_reading_is_stored_stays(micropython: MicroPython, works
     assert set(found["watchdogs"]) == {120000}, "before anything of a slot runs, the watchdog does"
 
 
-@pytest.mark.parametrize(
-    ("version", "kind", "starts", "why"),
-    [
+def test_a_version_that_does_not_prove_itself_goes(micropython: MicroPython, workshop: Workshop) -> None:
+    """Whatever is wrong with it, the version before runs again, and the order is answered `failed` with the reason."""
+    cases = [
         ("0.3.1", "import", 0, "it cannot be imported: ValueError broken at import"),
         ("0.3.2", "crash", 3, "it crashed: TypeError broken"),
         ("0.3.3", "hang", 3, "no reading of it was stored, and its starts are used up"),
         ("0.3.4", "mute", 1, "no reading of it was stored in time"),
-    ],
-    ids=["import", "crash", "hang", "mute"],
-)
-def test_a_version_that_does_not_prove_itself_goes(
-    micropython: MicroPython, workshop: Workshop, version: str, kind: str, starts: int, why: str
-) -> None:
-    """Whatever is wrong with it, the version before runs again, and the order is answered `failed` with the reason."""
-    workshop.bundle(version, kind)
-    found = _one(micropython, workshop, workshop.update(version))
-    assert found["answers"] == {"u1": ["failed", why]}
-    assert found["lives"] == ["0.1.0", *[version] * starts, "0.1.0"]
-    assert (found["runs"], found["slot"], found["state"]["trial"]) == ("0.1.0", "a", None)
+    ]
+    for version, kind, _, _ in cases:
+        workshop.bundle(version, kind)
+    boards = [{"orders": [workshop.update(version)]} for version, *_ in cases]
+    for (version, _, starts, why), found in zip(cases, workshop.boards(micropython, boards), strict=True):
+        assert found["answers"] == {"u1": ["failed", why]}
+        assert found["lives"] == ["0.1.0", *[version] * starts, "0.1.0"]
+        assert (found["runs"], found["slot"], found["state"]["trial"]) == ("0.1.0", "a", None)
 
 
 def _spoilt(workshop: Workshop) -> dict[str, tuple[bytes, str]]:
@@ -195,9 +191,9 @@ def test_settings_through_which_nothing_comes_go(micropython: MicroPython, works
     assert (found["ssid"], found["tried"], found["named"]) == ("city", False, "node.json")
 
 
-@pytest.mark.parametrize(
-    ("args", "why"),
-    [
+def test_settings_that_cannot_be_are_refused(micropython: MicroPython, workshop: Workshop) -> None:
+    """What the node could not start with is not tried, and no secret is in the answer."""
+    cases: list[tuple[dict[str, Any], str]] = [
         ({}, "these settings are in force"),
         ({"wifi": SETTINGS["wifi"]}, "these settings are in force"),
         ({"wifi": {"password": "short"}}, "node.json: wifi.password is shorter"),
@@ -207,18 +203,13 @@ def test_settings_through_which_nothing_comes_go(micropython: MicroPython, works
         ({"ntp": []}, "node.json: ntp must be"),
         ({"device": "node-2"}, "nobody may change device from afar"),
         ({"v": 1}, "nobody may change v from afar"),
-    ],
-    ids=["nothing", "same", "short", "kind", "port", "tls", "ntp", "identity", "version"],
-)
-def test_settings_that_cannot_be_are_refused(
-    micropython: MicroPython, workshop: Workshop, args: dict[str, Any], why: str
-) -> None:
-    """What the node could not start with is not tried, and no secret is in the answer."""
-    found = _one(micropython, workshop, ("n1", "network", args))
-    state, said = found["answers"]["n1"]
-    assert (state, said[: len(why)], len(found["lives"])) == ("failed", why, 1)
-    assert "12345678" not in said
-    assert found["ssid"] == "city"
+    ]
+    boards = [{"orders": [("n1", "network", args)]} for args, _ in cases]
+    for (args, why), found in zip(cases, workshop.boards(micropython, boards), strict=True):
+        state, said = found["answers"]["n1"]
+        assert (state, said[: len(why)], len(found["lives"])) == ("failed", why, 1), args
+        assert "12345678" not in said
+        assert found["ssid"] == "city"
 
 
 def test_a_part_of_the_settings_can_change(micropython: MicroPython, workshop: Workshop) -> None:

@@ -37,11 +37,11 @@ def _operations(vm: MicroPython, workshop: Workshop, order: Any) -> int:
 def test_a_cut_all_along_an_update(micropython: MicroPython, workshop: Workshop) -> None:
     """Old before the new one is whole, new afterwards; `done` if and only if the new one runs.
 
-    Every third operation while files are written, every single one from the last file to the answer.
+    Every fifth operation while files are written, every single one from the last file to the answer.
     """
     update = workshop.update("0.2.0")
     last = _operations(micropython, workshop, update)
-    cuts = [[number] for number in (*range(1, last - 60, 3), *range(last - 60, last + 1))]
+    cuts = [[number] for number in (*range(1, last - 60, 5), *range(last - 60, last + 1))]
     outcomes = []
     for (cut,), found in zip(cuts, _cut(micropython, workshop, update, cuts), strict=True):
         outcomes.append((found["answers"]["u1"][0], found["runs"], found["slot"]))
@@ -83,7 +83,7 @@ def test_a_cut_on_the_way_back(micropython: MicroPython, workshop: Workshop) -> 
     """Also while a crashing version is counted out the power may fail: the old one runs in the end, and says so."""
     update = workshop.update("0.3.0")
     last = _operations(micropython, workshop, update)
-    cuts = [[number] for number in range(last - 45, last + 1)]
+    cuts = [[number] for number in range(last - 45, last + 1, 2)]
     for (cut,), found in zip(cuts, _cut(micropython, workshop, update, cuts), strict=True):
         assert (found["answers"]["u1"][0], found["runs"]) == ("failed", "0.1.0"), cut
         assert found["state"]["trial"] is None, cut
@@ -94,7 +94,8 @@ def test_a_cut_while_settings_are_tried(micropython: MicroPython, workshop: Work
     """The settings in force are whole, old or new, and the answer says which."""
     order = ("n1", "network", NEW)
     muted = () if good else ("node.trial.json",)
-    cuts = [[number] for number in range(1, _operations(micropython, workshop, order) + 8)]
+    last = _operations(micropython, workshop, order)
+    cuts = [[number] for number in range(1, last + 8, 1 if good else 2)]
     states = set()
     for (cut,), found in zip(cuts, _cut(micropython, workshop, order, cuts, muted=muted), strict=True):
         state = found["answers"]["n1"][0]
