@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qytet_bench import serialport
 from qytet_bench.esptool_words import WORTH_ANOTHER, EsptoolError, Kind, classified, failure, what_of
 
 __all__ = ["CHIPS", "Chip", "Esptool", "EsptoolError", "Kind", "Region"]
@@ -25,6 +26,8 @@ _SLOW_BAUD = 115200
 _SILENCE_S = 180.0
 """The longest that a run may say nothing: the MD5 of 16 MB takes up to 128 s by esptool's own limit."""
 _END_S = 5.0
+_BACK_S = 5.0
+"""A board whose supply broke down for a moment is there again by then."""
 _KEPT_LINES = 40
 
 _FAMILY = r"(ESP8266|ESP32-[SCHP]\d+|ESP32)(?=[-\s:]|EX|$)"
@@ -85,7 +88,8 @@ class Esptool:
         """Write and verify all regions in one run, then start the program. Raises EsptoolError."""
         meter = _Meter(regions, progress)
         where = [text for region in regions for text in (hex(region.offset), str(region.path))]
-        self._repeated(["--chip", chip, "--after", "hard-reset", "write-flash", *where], meter.line)
+        arguments = ["--chip", chip, "--after", "hard-reset", "write-flash", *where]
+        self._repeated(arguments, meter.line, WORTH_ANOTHER | {Kind.NO_PORT})
 
     def _repeated(
         self,
@@ -101,7 +105,10 @@ class Esptool:
             if code == 0:
                 return lines
             kind = classified(lines)
-            if kind not in worth or attempt == _ATTEMPTS:
+            gone = kind is Kind.NO_PORT and not serialport.comes_back(
+                self.port, _BACK_S if kind in worth else 0
+            )
+            if kind not in worth or gone or attempt == _ATTEMPTS:
                 raise failure(kind, self.port, lines, attempt)
             self._before_retry(what_of(kind))
         raise AssertionError("the loop returns or raises")

@@ -15,7 +15,7 @@ from serial.tools import list_ports
 
 from qytet.errors import InputError, NotFoundError, ServerError
 
-__all__ = ["Port", "Watcher", "check_usable", "choose", "holders", "is_address", "ports"]
+__all__ = ["Port", "Watcher", "check_usable", "choose", "comes_back", "holders", "is_address", "ports"]
 
 # USB vendors of the bridges on ESP32 boards, and Espressif's own of chips with USB inside (S3, C3).
 _VENDORS = {0x10C4: "CP210x", 0x1A86: "CH340", 0x0403: "FTDI", 0x303A: "ESP32", 0x067B: "PL2303"}
@@ -100,6 +100,18 @@ class Watcher:
         end = time.monotonic() + _SETTLE_S
         while os.name == "posix" and not os.access(path, os.R_OK | os.W_OK) and time.monotonic() < end:
             time.sleep(_LOOK_S)
+
+
+def comes_back(port: str, limit_s: float) -> bool:
+    """Wait for a device that went away, as a board's does when its supply breaks down for a moment."""
+    if is_address(port) or os.name != "posix":
+        return False
+    end = time.monotonic() + limit_s
+    while not os.access(port, os.R_OK | os.W_OK):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_LOOK_S)
+    return True
 
 
 def check_usable(port: str) -> None:

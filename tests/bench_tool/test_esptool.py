@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from qytet_bench import serialport
 from qytet_bench.esptool import Chip, Esptool, EsptoolError, Kind, Region
 from tests.bench_tool import fake_esptool
 
@@ -86,6 +87,18 @@ def test_a_lost_reply_repeats_the_run_and_the_last_one_slowly(fake: Fake, tmp_pa
         "460800",
         "115200",
     ]
+
+
+def test_a_port_that_comes_back_is_written_again(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A board that resets in the middle of writing, and is there again, is written from the beginning."""
+    gone = ["could not open port: [Errno 2] No such file or directory"]
+    monkeypatch.setattr(serialport, "comes_back", lambda _port, limit_s: limit_s > 0)
+    fake(gone, None).write("esp32", [], lambda _done, _total: None)
+    assert len(calls(tmp_path)) == 2
+    with pytest.raises(EsptoolError):
+        fake(gone, None).identify()
 
 
 @pytest.mark.parametrize(

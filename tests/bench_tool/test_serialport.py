@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -73,6 +74,19 @@ def test_a_board_that_is_plugged_in_is_noticed(monkeypatch: pytest.MonkeyPatch) 
     assert watcher.next(5) == b
     assert watcher.next(5) == a
     assert watcher.next(0) is None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="on Windows ports are no files")
+def test_a_port_that_comes_back_is_waited_for(tmp_path: Path) -> None:
+    """A device that is there again within its time counts as back; one that stays away, and an address, do not."""
+    port = tmp_path / "ttyUSB0"
+    timer = threading.Timer(0.1, port.touch)
+    timer.start()
+    assert serialport.comes_back(str(port), 10)
+    timer.join()
+    port.unlink()
+    assert not serialport.comes_back(str(port), 0)
+    assert not serialport.comes_back("rfc2217://127.0.0.1:1", 10)
 
 
 @LINUX
