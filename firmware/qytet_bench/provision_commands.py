@@ -122,7 +122,7 @@ def _first_word(line: Line, redact: Redactor, wait_s: float, shown: Shown) -> Sa
         if said.kind == "traceback" or (said.failure is not None and said.failure.level != "info"):
             shown.say(said.text)
             if said.failure is not None:
-                shown.say(f"= {said.failure.title} {said.failure.do}")
+                shown.say(f"= {said.failure.title}. {said.failure.do}")
     return None
 
 

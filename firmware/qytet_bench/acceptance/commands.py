@@ -53,7 +53,10 @@ def accept(
         str, typer.Option(help="Listen to the board on this port meanwhile; `auto`: the only one.")
     ] = "",
     api: Annotated[str, typer.Option(help="The platform's address. Empty: `api` of bench.toml.")] = "",
-    within: Annotated[float, typer.Option(min=0, max=86400, help="Seconds to wait at most.")] = 420,
+    within: Annotated[
+        float | None,
+        typer.Option(min=0, max=86400, help="Seconds to wait at most. None: as long as a report may take."),
+    ] = None,
     every: Annotated[float, typer.Option(min=0.1, max=60, help="Seconds between two looks.")] = 3,
     min_rssi: Annotated[
         float, typer.Option(min=-120, max=0, help="dBm that the signal must have.")
@@ -76,7 +79,12 @@ def accept(
     wanted = _node(common, devices, device, city=city, site=site, profile=profile, board=board)
     subject = Subject.of(wanted, firmware)
     asked = Api(_address(api or common.api), _key())
-    limits = Limits(within, every, min_rssi, _checked(frozenset(skip or ()), subject))
+    limits = Limits(
+        _patience(subject) if within is None else within,
+        every,
+        min_rssi,
+        _checked(frozenset(skip or ()), subject),
+    )
     console = Console(stderr=True, highlight=False)
     port = serialport.choose("" if port == "auto" else port) if port else ""
     started = datetime.now(UTC)
@@ -122,6 +130,11 @@ def _node(
     raise NotFoundError(
         f"{device} is not in {devices}.", do="Compare the name with the list's column `device`."
     )
+
+
+def _patience(subject: Subject) -> float:
+    """Health comes every five minutes, readings with each report."""
+    return max(420.0, subject.report_s + 120.0)
 
 
 def _address(url: str) -> str:

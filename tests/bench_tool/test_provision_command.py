@@ -1,0 +1,66 @@
+"""`qytet bench provision`: from bench.toml and a board that runs MicroPython to a node that says its first word."""
+
+import functools
+import json
+from pathlib import Path
+
+import pytest
+
+from qytet_bench import program
+from qytet_bench.flash import MixedUpError
+from tests.bench_tool.desk import WIFI_PASSWORD, Desk
+from tests.bench_tool.nodeboard import board, content
+
+MAC = "24:0a:c4:51:74:01"
+
+
+def test_a_board_becomes_the_node_and_no_other_by_accident(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real program starts with settings and credential of the vault, which is bound to the board and stays so."""
+    monkeypatch.setattr(program, "build", functools.cache(program.build))
+    with board(tmp_path, {}, speed=60) as (made, flash):
+        port = ["--port", made.console.path]
+        done = desk.run("provision", "--device", "node-1", "--profile", "waste", *port, "--json")
+        assert done.exit_code == 0, done.output + done.stderr
+        told = json.loads(done.stdout)
+        assert told["started"].startswith("qytet ")
+        assert (told["device"], told["mac"]) == ("node-1", MAC)
+        assert told["written"][-3:] == ["/boot.py", "/slot.json", "/main.py"]
+        credential = desk.vault.find("node-1")
+        assert credential is not None
+        assert credential.board == MAC
+        assert credential.password not in done.output + done.stderr + made.console.text
+        assert WIFI_PASSWORD not in done.output + done.stderr + made.console.text
+        with pytest.raises(MixedUpError, match="node-1 already") as caught:
+            desk.run("provision", "--device", "node-2", "--profile", "waste", *port)
+        assert "--replace" in caught.value.do
+        found = content(made, flash)
+    settings = json.loads(found["/etc/node.json"])
+    assert settings["broker"]["password"] == credential.password
+    assert (settings["device"], settings["profile"]) == ("node-1", "waste")
+
+
+def test_a_node_that_does_not_start_is_said_so(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a first word the exit code is 1; what the console says instead is shown, put into words."""
+    broken = b"print('Booting.')\nraise MemoryError('memory allocation failed, allocating 4096 bytes')\n"
+    made_of = program.Program("0.1.0", {"qytet_node/app.mpy": b"M"}, {"boot.py": b"", "main.py": broken})
+    monkeypatch.setattr(program, "build", lambda: made_of)
+    with board(tmp_path, {}) as (made, _):
+        done = desk.run(
+            "provision",
+            "--device",
+            "node-1",
+            "--profile",
+            "waste",
+            "--port",
+            made.console.path,
+            "--wait",
+            "2",
+        )
+    assert done.exit_code == 1
+    assert "files written" in done.stdout
+    assert "qytet bench monitor" in done.stdout
+    assert "ran out of memory" in done.stderr
