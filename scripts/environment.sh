@@ -52,6 +52,10 @@ install() {
         fail "The packages could not be installed." "pip says why above." "Check the network, then try again: it goes on where it stopped."
     fi
     pip install --quiet --no-deps --no-build-isolation --editable .
+    # For the page under /flash, which says what to run where this could not be done.
+    if command -v npm >/dev/null; then
+        .venv/bin/python -m qytet_api.flash.fetch || true
+    fi
     fingerprint "$wanted" >".venv/made-from-$wanted"
 }
 

@@ -59,7 +59,11 @@ class Link:
         await socket.accept()
         # The bench answers at once, so asking it from the server's own thread is quicker than from another.
         port.set_baud(int(socket.query_params["baud"]))
-        end = port.on_data(lambda data: loop.call_soon_threadsafe(said.put_nowait, data))
+
+        def heard(data: bytes) -> None:
+            loop.call_soon_threadsafe(said.put_nowait, data)
+
+        end = port.on_data(heard)
         hearing = asyncio.create_task(self._hear(socket, port, said))
         try:
             while (data := await said.get()) is not None:

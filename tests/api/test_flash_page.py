@@ -11,8 +11,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from typer.testing import CliRunner
 
-from qytet.errors import QytetError
-from qytet_api.flash.fetch import fetch
 from qytet_bench.commands import app as bench
 from qytet_bench.filesystem import image as filesystem_image
 from qytet_simulators.hardware.board import Board
@@ -37,6 +35,8 @@ from tests.api.flash_page import (
     write_images,
 )
 from tests.hardware.bench import filesystem, install
+from tests.servers import esptool_js
+from tests.servers.cache import UnavailableError
 from tests.servers.certificates import Authority
 from tests.servers.micropython import MicroPython
 
@@ -50,8 +50,8 @@ PATIENT, IMPATIENT = CLOCK % 0.2, CLOCK % 5
 def _esptool() -> None:
     """esptool-js, fetched if it is not there; without npm a failure in CI, elsewhere a skip that says why."""
     try:
-        fetch()
-    except QytetError as error:
+        esptool_js.prepare()
+    except UnavailableError as error:
         if os.environ.get("CI"):
             pytest.fail(str(error))
         pytest.skip(str(error))

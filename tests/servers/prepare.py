@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.servers import micropython, mosquitto, pglite_server, timescale
+from tests.servers import esptool_js, micropython, mosquitto, pglite_server, timescale
 from tests.servers.cache import UnavailableError
 
 _SERVERS: dict[str, Callable[[Callable[[str], None]], object]] = {
@@ -13,6 +13,7 @@ _SERVERS: dict[str, Callable[[Callable[[str], None]], object]] = {
     "TimescaleDB": timescale.prepare,
     "PGlite": pglite_server.prepare,
     "MicroPython": micropython.prepare,
+    "esptool-js": esptool_js.prepare,
 }
 
 

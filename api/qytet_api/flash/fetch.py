@@ -34,8 +34,7 @@ _LIMIT_S = 300
 def fetch(modules: Path | None = None, target: Path = VENDOR) -> bool:
     """Put the files into `target`; False if they were there. Raises QytetError; a half-done folder never stays."""
     stamp = hashlib.sha256((_LOCK / "package-lock.json").read_bytes()).hexdigest()
-    made_from = target / "made-from"
-    if made_from.is_file() and made_from.read_text() == stamp:
+    if _is_from(target, stamp):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".vendor-", dir=target.parent) as name:
@@ -47,8 +46,17 @@ def fetch(modules: Path | None = None, target: Path = VENDOR) -> bool:
             _take(modules / source, made / wanted)
         (made / "made-from").write_text(stamp)
         shutil.rmtree(target, ignore_errors=True)
-        made.replace(target)
+        try:
+            made.replace(target)
+        except OSError:  # somebody else was quicker
+            if not _is_from(target, stamp):
+                raise
     return True
+
+
+def _is_from(target: Path, stamp: str) -> bool:
+    made_from = target / "made-from"
+    return made_from.is_file() and made_from.read_text() == stamp
 
 
 def npm() -> list[str]:
@@ -69,13 +77,14 @@ def npm() -> list[str]:
 def _install(folder: Path) -> Path:
     shutil.copytree(_LOCK, folder)
     command = [*npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
-    if done.returncode:
+    try:
+        subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_LIMIT_S, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
         raise ServerError(
             "npm cannot fetch esptool-js.",
-            why=done.stderr.strip()[-500:],
+            why=str(getattr(error, "stderr", None) or error).strip()[-500:],
             do="Check the network and npm's registry, and try again.",
-        )
+        ) from error
     return folder / "node_modules"
 
 
