@@ -3,6 +3,7 @@
 import importlib
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from qytet_bench.console import Assembler, Redactor, Said
 from qytet_bench.failures import decode, errors_in, failures
 from qytet_bench.line import Line, LineGoneError
 from qytet_bench.monitor import Printer, follow
+from qytet_bench.program import SOURCE
 from tests.bench_tool.conftest import Plug
 from tests.bench_tool.nodeboard import BadLine, board
 
@@ -66,6 +68,36 @@ def test_each_failure_says_what_why_and_what_to_do() -> None:
         assert row.title[-1] != ".", row.id
         assert row.do[-1] == ".", row.id
         assert row.level in ("info", "warning", "error"), row.id
+
+
+SAID_BY_THE_NODE = """
+no network: |wrong password|the password may be wrong|no such network|the access point is out of reach
+the access point refused|no address in time|the time is not known: | is not to be believed|no answer
+refused with code |no connection: |nobody answered in time|this is no MQTT broker|a subscription was refused
+the other side ended the connection|no line: |sensor |absent|timeout|checksum|short|range|busy|PUBACK| in time|SUBACK
+the flash is full: a record was dropped|the flash fails with error |restart: |no connection for |ordered by
+orders of outputs cannot be read| failed: |back from|restart in|stopped; the board starts again|command |qytet
+no account of updates: error |/slot.json cannot be written
+"""
+
+
+def test_the_words_are_the_nodes() -> None:
+    """What the table looks for is what the program on the board says: a word that is changed there is noticed here."""
+    code = "".join(path.read_text(encoding="utf-8") for path in sorted(SOURCE.rglob("*.py")))
+    for words in SAID_BY_THE_NODE.strip().replace("\n", "|").split("|"):
+        assert words in code or words.strip() in code.split(), words
+
+
+def test_each_reason_of_the_network_has_a_row() -> None:
+    """Every word that the node has for a status of the radio is decoded more closely than as `some reason`."""
+    source = "".join(path.read_text(encoding="utf-8") for path in SOURCE.glob("qytet_node/*.py"))
+    (table,) = re.findall(r"^_WORDS = \{(.*?)^\}", source, re.MULTILINE | re.DOTALL)
+    words = re.findall(r"\d+: \"([^\"]+)\"", table)
+    assert len(words) >= 5
+    for word in words:
+        found = decode(f"no line: no network: {word}")
+        assert found is not None
+        assert found.id != "wifi-other", word
 
 
 def test_what_is_no_failure_is_left_alone() -> None:
