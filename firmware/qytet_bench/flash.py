@@ -5,6 +5,7 @@ address before it is written, so that no power cut leaves it on a board that nob
 """
 
 import errno
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,6 +25,10 @@ from qytet_bench.settings import BenchSettings
 from qytet_bench.vault import Vault
 
 __all__ = ["Flashed", "HalfWritten", "Job", "MixedUpError", "flash", "prepare"]
+
+
+_WORK = ".flash-"
+_STALE_S = 86400
 
 
 class MixedUpError(InputError):
@@ -200,8 +205,11 @@ def _write(job: Job, tool: Esptool, chip: Chip, image: bytes, shown: Shown) -> i
 def _files(job: Job, image: bytes) -> Iterator[list[Region]]:
     """Files for esptool, in a folder beside the credentials, which nobody else may enter; gone afterwards."""
     job.vault.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in job.vault.folder.glob(f"{_WORK}*"):
+        if time.time() - left.stat().st_mtime > _STALE_S:  # of a machine that lost power
+            shutil.rmtree(left, ignore_errors=True)
     try:
-        with tempfile.TemporaryDirectory(prefix=".flash-", dir=job.vault.folder) as name:
+        with tempfile.TemporaryDirectory(prefix=_WORK, dir=job.vault.folder) as name:
             parts = (
                 (job.firmware.offset, "micropython.bin", job.firmware.content),
                 (DATA_AT, "node.img", image),

@@ -363,7 +363,11 @@ def test_no_room_on_the_disk_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
+    stale = desk.vault.folder / ".flash-of-a-power-cut"
+    desk.vault.credential("node-1")
+    stale.mkdir()
+    os.utime(stale, (0, 0))
     monkeypatch.setattr(flashing, "write_new", full)
     with pytest.raises(InputError, match="no room"), flashing._files(job, b"x"):
         pass
-    assert list(desk.vault.folder.iterdir()) == []
+    assert [path.name for path in desk.vault.folder.iterdir()] == ["node-1.json"]

@@ -6,8 +6,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from qytet.deploy import create, devices, passwords
+from qytet.deploy.commands import app as deploy
 from qytet.errors import InputError, NotFoundError
 from qytet_bench.vault import Credential, Vault, password_in
 from tests.bench_tool.desk import Desk
@@ -132,7 +134,8 @@ def test_the_deployment_lets_the_benches_devices_in(desk: Desk, tmp_path: Path) 
     create.create(tmp_path / "city", ["localhost"], [])
     root = tmp_path / "city"
     before = devices.grant(root, "node-0")
-    assert devices.accept(root, lines) == ["node-1"]
+    taken = CliRunner().invoke(deploy, ["accept", "-", "--dir", str(root), "--json"], input=lines)
+    assert json.loads(taken.stdout)["accepted"] == ["node-1"]
     assert devices.accept(root, desk.run("credentials").stdout) == ["node-1", "node-2"]
     assert devices.names(root) == ["node-0", "node-1", "node-2"]
     users = passwords.parse((root / "deploy/secrets/broker/passwords").read_text())
