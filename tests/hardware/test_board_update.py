@@ -1,6 +1,9 @@
 """A simulated board updates itself over TLS: the real main.py and program, flash, watchdog, radio and time."""
 
+import contextlib
 import json
+import re
+import shutil
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -12,18 +15,19 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from qytet_bench.program import Program, build
 from qytet_bench.update import bundle
+from qytet_simulators.hardware.board import Board
 from qytet_simulators.hardware.flash import FlashFile
 from tests.firmware.device import DEVICE
 from tests.firmware.fileserver import serving
 from tests.firmware.test_network import _files
 from tests.firmware.test_uplink import City
-from tests.firmware.updating import compiled
 from tests.hardware.bench import filesystem
 from tests.hardware.conftest import MakeBoard
 from tests.hardware.node import put
 from tests.servers.mosquitto import MosquittoServer
 
 NODE = "node-1"
+PRESENT = re.findall(r'^VERSION = "(.+)"', (DEVICE / "qytet_node/__init__.py").read_text(), re.MULTILINE)[0]
 pytestmark = pytest.mark.servers
 
 
@@ -71,7 +75,9 @@ class StoringCity(City):
 @pytest.fixture(scope="module")
 def program() -> Program:
     """This release, compiled."""
-    return build()
+    made = build()
+    assert made.version == PRESENT
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -125,10 +131,18 @@ def _install(flash: FlashFile, files: dict[str, bytes]) -> None:
         put(there, files.items())
 
 
-def _newer(program: Program, version: str, folder: Path) -> dict[str, bytes]:
-    """The same program under another version."""
-    init = compiled(f'VERSION = "{version}"\n', "__init__", folder)
-    return {**program.slot, "qytet_node/__init__.mpy": init}
+def _bundle(key: rsa.RSAPrivateKey, folder: Path, *changes: tuple[str, str, str]) -> bytes:
+    """The same program as version 9.9.9, with changes: module, what is there, what comes in its place."""
+    source = folder / "device"
+    shutil.copytree(DEVICE, source)
+    for name, old, new in (("__init__.py", f'"{PRESENT}"', '"9.9.9"'), *changes):
+        path = source / "qytet_node" / name
+        text = path.read_text()
+        assert text.count(old) == 1, (name, old)
+        path.write_text(text.replace(old, new))
+    made = build(source)
+    assert made.version == "9.9.9"
+    return bundle.make(made.version, made.slot, key)
 
 
 def test_a_board_updates_itself_and_stays(
@@ -140,7 +154,7 @@ def test_a_board_updates_itself_and_stays(
     tmp_path: Path,
 ) -> None:
     """Ordered, fetched over TLS while it goes on reporting, restarted, proved by a stored reading, answered once."""
-    new = bundle.make("9.9.9", _newer(program, "9.9.9", tmp_path), key)
+    new = _bundle(key, tmp_path)
     _install(flash, _board_files(program, broker, key, tmp_path))
     with StoringCity(broker) as city, serving(new, broker.authority) as server:
         board = make_board(None)
@@ -176,13 +190,8 @@ def test_a_board_comes_back_from_what_brings_no_reading(
 
     The version gives itself five minutes instead of thirty.
     """
-    text = (DEVICE / "qytet_node/ota.py").read_text()
-    impatient = text.replace(
-        "TRIAL_MS, SETTINGS_MS = 1800000, 600000", "TRIAL_MS, SETTINGS_MS = 300000, 600000"
-    )
-    assert impatient != text
-    slot = _newer(program, "9.9.9", tmp_path) | {"qytet_node/ota.mpy": compiled(impatient, "ota", tmp_path)}
-    new = bundle.make("9.9.9", slot, key)
+    limits = "TRIAL_MS, SETTINGS_MS = {}, 600000"
+    new = _bundle(key, tmp_path, ("ota.py", limits.format(1800000), limits.format(300000)))
     _install(flash, _board_files(program, broker, key, tmp_path))
     with StoringCity(broker, deaf="9.9.9") as city, serving(new) as server:
         board = make_board(None)
@@ -197,3 +206,45 @@ def test_a_board_comes_back_from_what_brings_no_reading(
         assert city.born()[-1] == program.version
         assert "9.9.9" in city.born()
         assert 15 * 60 < board.now_s() < 25 * 60
+
+
+def test_a_version_that_hangs_is_bitten_until_it_goes(
+    make_board: MakeBoard,
+    flash: FlashFile,
+    broker: MosquittoServer,
+    program: Program,
+    key: rsa.RSAPrivateKey,
+    tmp_path: Path,
+) -> None:
+    """The watchdog is on before anything of a slot runs: three bites, and the version before is back.
+
+    Then Ctrl-C gives the prompt, with ten minutes to work at it, and Ctrl-D starts the node again.
+    """
+    last = "    asyncio.run(App("
+    hanging = ("app.py", last, f"    import time\n\n    time.sleep(100000)\n{last}")
+    new = _bundle(key, tmp_path, hanging)
+    _install(flash, _board_files(program, broker, key, tmp_path))
+    with StoringCity(broker) as city, serving(new) as server:
+        board = make_board(None)
+        board.power_on()
+        city.wait_until(lambda: bool(city.of("birth")))
+        city.order("u1", "update", url=server.url(), sha256=sha256(new).hexdigest())
+        city.wait_until(lambda: "failed" in city.answers.get("u1", []))
+        assert city.whys["u1"] == "no reading of it was stored, and its starts are used up"
+        assert [event.facts["limit_ms"] for event in board.events.all("watchdog")] == [120_000] * 3
+        _interrupt(board)
+        assert board.chip.watchdog_ms == 600_000
+        births = len(city.born())
+        board.console.feed(b"\x04")
+        city.wait_until(lambda: len(city.born()) > births)
+
+
+def _interrupt(board: Board) -> None:
+    """Press Ctrl-C until the prompt is there."""
+    said = len(board.console.text)
+    for _ in range(10):
+        board.console.feed(b"\x03")
+        with contextlib.suppress(TimeoutError):
+            board.console.wait_for(">>> ", 2, since=said)
+            return
+    raise AssertionError(board.console.text[said:])
