@@ -64,23 +64,16 @@ create function store.grown(later int8multirange, earlier int8multirange) return
 language sql immutable parallel safe
 return case when later = earlier then 0 else store.width(later - earlier) - store.width(earlier - later) end;
 
-create function store.delivery_inserted() returns trigger language plpgsql as $$
+-- Adds to a device's hour what its ledger gained: an element a device.
+create function store.add_hours(gains store.delivery_hour[]) returns void language plpgsql as $$
 declare
-    this_hour constant timestamptz := date_trunc('hour', now(), 'UTC');
     fresh integer[];
 begin
-    if current_query() ilike 'copy %' then  -- a dump is loaded, and brings its own hours
-        return null;
-    end if;
     with written as (
         insert into store.delivery_hour as h
             (device_id, hour, received, late, duplicate, rejected, dropped, gap_change, readings, suspect, failed)
-        select device_id, this_hour, sum(store.width(received)), sum(late), sum(duplicates), sum(store.width(rejected)),
-               sum(store.given_up(received, rejected, dropped)), sum(store.gap(received + rejected + dropped)),
-               sum(readings), sum(suspect), sum(failed)
-        from inserted
-        where not isempty(received) or not isempty(rejected) or not isempty(dropped) or duplicates > 0
-        group by device_id order by device_id
+        select device_id, hour, received, late, duplicate, rejected, dropped, gap_change, readings, suspect, failed
+        from unnest(gains) order by device_id
         on conflict (device_id, hour) do update set
             received = h.received + excluded.received, late = h.late + excluded.late,
             duplicate = h.duplicate + excluded.duplicate, rejected = h.rejected + excluded.rejected,
@@ -92,8 +85,27 @@ begin
     select array_agg(device_id) into fresh from written where missing is null;
     if fresh is not null then
         update store.delivery_hour set missing = store.missing(device_id)
-        where hour = this_hour and device_id = any(fresh);
+        where hour = gains[1].hour and device_id = any(fresh);
     end if;
+end $$;
+
+create function store.delivery_inserted() returns trigger language plpgsql as $$
+begin
+    if current_query() ilike 'copy %' then  -- a dump is loaded, and brings its own hours
+        return null;
+    end if;
+    perform store.add_hours(array_agg(row(
+        date_trunc('hour', now(), 'UTC'), given_up, null, gap, device_id, received, late, duplicate, rejected, readings,
+        suspect, failed)::store.delivery_hour))
+    from (
+        select device_id, sum(store.width(received)) as received, sum(late) as late, sum(duplicates) as duplicate,
+               sum(store.width(rejected)) as rejected, sum(store.given_up(received, rejected, dropped)) as given_up,
+               sum(store.gap(received + rejected + dropped)) as gap, sum(readings) as readings,
+               sum(suspect) as suspect, sum(failed) as failed
+        from inserted
+        where not isempty(received) or not isempty(rejected) or not isempty(dropped) or duplicates > 0
+        group by device_id
+    ) gain;
     return null;
 end $$;
 
@@ -101,15 +113,14 @@ end $$;
 -- again at each use), a boot without letters and losses takes a short way, and no plan that was made for a batch of one
 -- device can turn the join of hundreds into nested loops.
 create function store.delivery_updated() returns trigger language plpgsql set enable_nestloop = off as $$
-declare
-    this_hour constant timestamptz := date_trunc('hour', now(), 'UTC');
-    fresh integer[];
 begin
-    with written as (
-        insert into store.delivery_hour as h
-            (device_id, hour, received, late, duplicate, rejected, dropped, gap_change, readings, suspect, failed)
-        select device_id, this_hour, sum(received), sum(late), sum(duplicate), sum(rejected), sum(dropped),
-               sum(gap_change), sum(readings), sum(suspect), sum(failed)
+    perform store.add_hours(array_agg(row(
+        date_trunc('hour', now(), 'UTC'), dropped, null, gap_change, device_id, received, late, duplicate, rejected,
+        readings, suspect, failed)::store.delivery_hour))
+    from (
+        select device_id, sum(received) as received, sum(late) as late, sum(duplicate) as duplicate,
+               sum(rejected) as rejected, sum(dropped) as dropped, sum(gap_change) as gap_change,
+               sum(readings) as readings, sum(suspect) as suspect, sum(failed) as failed
         from (
             select device_id, store.width(gain) - store.width(loss) as received, late, duplicate, readings, suspect,
                    failed,
@@ -135,20 +146,7 @@ begin
         ) change
         group by device_id
         having (sum(received), sum(duplicate), sum(rejected), sum(dropped), sum(readings)) <> (0, 0, 0, 0, 0)
-        order by device_id
-        on conflict (device_id, hour) do update set
-            received = h.received + excluded.received, late = h.late + excluded.late,
-            duplicate = h.duplicate + excluded.duplicate, rejected = h.rejected + excluded.rejected,
-            dropped = h.dropped + excluded.dropped, missing = h.missing + excluded.gap_change,
-            gap_change = h.gap_change + excluded.gap_change, readings = h.readings + excluded.readings,
-            suspect = h.suspect + excluded.suspect, failed = h.failed + excluded.failed
-        returning device_id, missing
-    )
-    select array_agg(device_id) into fresh from written where missing is null;
-    if fresh is not null then
-        update store.delivery_hour set missing = store.missing(device_id)
-        where hour = this_hour and device_id = any(fresh);
-    end if;
+    ) gain;
     return null;
 end $$;
 
