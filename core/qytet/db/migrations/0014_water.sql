@@ -13,7 +13,8 @@ create function qytet.night_flow(cities text[], sites text[], devices text[], si
 returns table ("time" timestamptz, city text, site text, device text, label text, night_flow double precision,
                mean_flow double precision, baseline double precision, ratio double precision,
                pressure_min double precision, applicable boolean)
-language plpgsql stable parallel safe set plan_cache_mode = force_custom_plan set jit = off as $$
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
 #variable_conflict use_column
 declare
     origin constant timestamptz := since - interval '30 days';  -- 28 nights before, and their 24 hours
@@ -132,7 +133,8 @@ comment on function qytet.water_balance(text[], text[], text[], timestamptz, tim
 create function qytet.tank(cities text[], sites text[], devices text[], since timestamptz, till timestamptz, wanted text)
 returns table ("time" timestamptz, city text, site text, device text, level double precision, inlet double precision,
                outlet double precision, pump double precision)
-language plpgsql stable parallel safe set plan_cache_mode = force_custom_plan set jit = off as $$
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
 #variable_conflict use_column
 declare
     streams constant integer[] := array(

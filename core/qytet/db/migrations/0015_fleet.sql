@@ -9,7 +9,8 @@ returns table (city text, site text, site_name text, device text, profile text, 
                rssi double precision, battery_level double precision, battery_voltage double precision,
                backlog_records double precision, boots_24h bigint, missing bigint, lat double precision,
                lon double precision)
-language plpgsql stable parallel safe set plan_cache_mode = force_custom_plan set jit = off as $$
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
 #variable_conflict use_column
 begin
     return query
@@ -120,7 +121,7 @@ create function qytet.fleet_hour(cities text[], sites text[], devices text[], si
                                  most bigint default null)
 returns table ("time" timestamptz, city text, device text, online smallint)
 language plpgsql stable parallel safe
-set plan_cache_mode = force_custom_plan set jit = off set max_parallel_workers_per_gather = 0 as $$
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off as $$
 #variable_conflict use_column
 begin
     return query
