@@ -1,4 +1,4 @@
-"""Writes what `make bench ARGS="--json FILE"` measured into docs/explanation/performance.md.
+"""Writes what `make bench` or `make bench-dashboards`, with ARGS="--json FILE", measured into performance.md.
 
 Usage: python docs/figures.py FILE
 """
@@ -7,10 +7,13 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 PAGE = Path(__file__).parent / "explanation" / "performance.md"
 BEGIN, END = "<!-- figures: written by docs/figures.py -->", "<!-- end of figures -->"
+BEGIN_BOARDS, END_BOARDS = "<!-- dashboards: written by docs/figures.py -->", "<!-- end of dashboards -->"
+SLOWEST = 10
 _TITLES = {"small": "On an empty table", "large": "On a table that holds {rows:.0f} million rows"}
 
 
@@ -25,13 +28,34 @@ def section(found: dict[str, Any], measured_at: datetime) -> str:
     return "\n".join(parts)
 
 
-def filled(page: str, text: str) -> str:
+def boards(found: dict[str, Any], measured_at: datetime) -> str:
+    """The times of the dashboards' queries of one run as Markdown."""
+    panels = sorted(found["panels"], key=lambda one: -one["p95_ms"])
+    high = [one["p95_ms"] for one in panels]
+    measured = (
+        f"Measured on {measured_at:%Y-%m-%d}: {len(panels)} queries over {found['days']} days and "
+        f"{found['readings'] / 1e6:.1f} million readings. Of a query's p95 the median is {median(high):.0f} ms, the "
+        f"highest {high[0]:.0f} ms. The slowest:\n"
+    )
+    lines = [
+        measured,
+        "| panel | p50, ms | p95, ms | rows |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {one['panel']} | {one['p50_ms']:.0f} | {one['p95_ms']:.0f} | {one['rows']:,} |"
+        for one in panels[:SLOWEST]
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def filled(page: str, text: str, begin: str = BEGIN, end: str = END) -> str:
     """The page with the text between its two marks. Raises ValueError if a mark is missing."""
-    head, begin, rest = page.partition(BEGIN)
-    _old, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"The page lacks {BEGIN if not begin else END}")
-    return f"{head}{BEGIN}\n\n{text}\n{END}{tail}"
+    head, begun, rest = page.partition(begin)
+    _old, ended, tail = rest.partition(end)
+    if not begun or not ended:
+        raise ValueError(f"The page lacks {begin if not begun else end}")
+    return f"{head}{begin}\n\n{text}\n{end}{tail}"
 
 
 def _table(title: str, measured: dict[str, Any]) -> str:
@@ -56,7 +80,12 @@ def main() -> int:
     file = Path(sys.argv[1])
     found = json.loads(file.read_text(encoding="utf-8"))
     measured_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), section(found, measured_at)), encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
+    if "panels" in found:
+        page = filled(page, boards(found, measured_at), BEGIN_BOARDS, END_BOARDS)
+    else:
+        page = filled(page, section(found, measured_at))
+    PAGE.write_text(page, encoding="utf-8")
     return 0
 
 
