@@ -419,8 +419,9 @@ def _row(**more: object) -> dict[str, object]:
         ([_row(), _row(name="two")], "two chips at 0x23"),
         ([_row(bus="i2c7")], "i2c7"),
         ([_row(driver="pir", bus="pin:nowhere")], "nowhere"),
+        ([_row(options={"key": "moonlight"})], "moonlight"),
     ],
-    ids=["driver", "address", "bus", "pin"],
+    ids=["driver", "address", "bus", "pin", "property"],
 )
 def test_what_cannot_be_wired_is_said_in_words(rows: list[Mapping[str, object]], words: str) -> None:
     """An unknown driver, bus or pin, and two chips at one address, are named with the sensor."""

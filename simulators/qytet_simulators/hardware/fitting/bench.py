@@ -75,7 +75,8 @@ class Bench:
         return self.world.now(**{name: keyed(name, row) for name in names})
 
     def value(self, key: str) -> Callable[[], float]:
-        """One truth, now."""
+        """One truth, now. Raises KeyError."""
+        self.world.know(key)
         return lambda: self.world.value(key)
 
     def seed(self, row: Row) -> str:

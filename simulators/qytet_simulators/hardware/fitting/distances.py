@@ -26,7 +26,7 @@ def tf_luna(bench: Bench, row: Row, options: Row) -> UartDevice:
 
 def _distance(bench: Bench, row: Row, options: Row) -> str:
     """The key of the distance, which follows from the level or the filling that is the truth."""
-    key = keyed(options["distance"], row) if "distance" in options else f"distance:{row['name']}"
+    key = keyed(options["distance"], row) if "distance" in options else f"distance:of {row['name']}"
     level, fill = options.get("level"), options.get("fill")
     if level:
         level, datum = keyed(level, row), options["datum_m"]
@@ -34,4 +34,6 @@ def _distance(bench: Bench, row: Row, options: Row) -> str:
     elif fill:
         fill, empty, full = keyed(fill, row), options["empty_m"], options["full_m"]
         bench.world.script(key, lambda at: empty - (empty - full) * bench.world.value(fill, at * 1000) / 100)
+    else:
+        bench.world.script(key, bench.world.curve(f"distance:{row['name']}"))
     return key

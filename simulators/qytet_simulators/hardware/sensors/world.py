@@ -49,6 +49,7 @@ _DAYS = {
     "water_pressure": _Day(4.2, 0.5, 2, 0.05),
     "water_tank_level": _Day(3.1, 0.8, 5, 0.02),
     "water_temperature": _Day(12.5, 1.5, 16, 0.1),
+    "distance": _Day(1.6, 0.3, 9, 0.02),
     "sewer_level": _Day(0.45, 0.2, 9, 0.03),
     "waste_fill_level": _Day(55, 30, 18),
     "container_temperature": _Day(19, 9, 14, 0.5),
@@ -107,14 +108,25 @@ class World:
         """From now on this is the truth of a key."""
         self._curves[key] = curve
 
-    def value(self, key: str, unix_ms: float | None = None) -> float:
-        """The truth of a key, now or at a time. Raises KeyError for a property that nobody described."""
+    def know(self, key: str) -> None:
+        """See that a key has a truth. Raises KeyError for a property that nobody described."""
         if key not in self._curves:
             self._curves[key] = self._made(key)
+
+    def value(self, key: str, unix_ms: float | None = None) -> float:
+        """The truth of a key, now or at a time. Raises KeyError for a property that nobody described."""
+        self.know(key)
         return self._curves[key]((self.unix_ms() if unix_ms is None else unix_ms) / 1000)
 
+    def curve(self, key: str) -> Curve:
+        """The truth of a key at any time, to put in another's place. Raises KeyError."""
+        self.know(key)
+        return self._curves[key]
+
     def now(self, **names: str) -> Truth:
-        """A truth of these keys: `now(co2="co2:indoor")` is asked under the name `co2`."""
+        """A truth of these keys: `now(co2="co2:indoor")` is asked under the name `co2`. Raises KeyError."""
+        for key in names.values():
+            self.know(key)
         return lambda: {name: self.value(key) for name, key in names.items()}
 
     def between(self, key: str, from_ms: int, to_ms: int) -> tuple[float, float]:
