@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_LIFE = dt.timedelta(days=2)
+_LIFE = dt.timedelta(days=60)
 
 
 class Authority:
@@ -80,7 +80,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_before(now - dt.timedelta(days=30))  # also for a board whose time began earlier
         .not_valid_after(now + _LIFE)
         .add_extension(identifier, critical=False)
     )
