@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +33,7 @@ from qytet_simulators.instruments.modbus_unit import Fault, checksum
 from qytet_simulators.instruments.uart import Faults
 from tests.hardware.whole import profile_of
 
+ROOT = Path(__file__).parents[2]
 START_MS = 1_788_256_800_000
 DUST = {"pm1": 4.0, "pm2_5": 7.5, "pm4": 8.0, "pm10": 9.25, "particle_number_concentration_pm0_5": 50.0}
 AIR = {"air_temperature": 21.5, "relative_humidity": 47.0, "air_pressure": 987.6, "gas_resistance": 81_000.0}
@@ -406,6 +409,8 @@ def test_every_driver_of_every_profile_has_its_sensor() -> None:
         assert wiring_for(profile, _board()).devices()
     parts = (SOURCE / "qytet_node" / "parts.py").read_text()
     assert all(f'"{name}": (' in parts for name in DRIVERS), "the drivers that the node knows"
+    page = (ROOT / "docs/reference/simulated-sensors.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == sorted(DRIVERS)
 
 
 def _row(**more: object) -> dict[str, object]:

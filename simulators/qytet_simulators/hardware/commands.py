@@ -169,7 +169,7 @@ class _Life:
         around = surroundings(*fitted(here.profile, here.board, settings), seed=self.seed)
         point = AccessPoint(ssid=settings["wifi"]["ssid"], password=settings["wifi"]["password"])
         user = address.user_of(settings["device"])
-        began = time.monotonic()
+        began, erased = time.monotonic(), sum(chip.erases)
         with (
             StopWish() as stop,
             Watcher(address, user, settings["city"], settings["device"]) as watcher,
@@ -190,7 +190,7 @@ class _Life:
             "profile": settings["profile"],
             "seconds": round(time.monotonic() - began, 1),
             "board_seconds": round(lived_s, 1),
-            "erases": sum(chip.erases),
+            "erases": sum(chip.erases) - erased,
             **account,
         }
 
