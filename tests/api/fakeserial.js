@@ -12,7 +12,7 @@
     }
 
     getInfo() {
-      return { usbVendorId: 0x10c4, usbProductId: 0xea60 };
+      return window.usbWithin ? { usbVendorId: 0x303a, usbProductId: 0x1001 } : { usbVendorId: 0x10c4, usbProductId: 0xea60 };
     }
 
     async open({ baudRate }) {
@@ -55,6 +55,16 @@
 
     async setSignals(signals) {
       this.send(JSON.stringify(signals));
+      if (window.usbWithin && this.held && signals.requestToSend === false) this.comeBack();
+      this.held = signals.requestToSend;
+    }
+
+    // A chip with USB of its own takes the port along as it restarts.
+    comeBack() {
+      this.socket.onclose = null;
+      this.socket.close();
+      this.vanish();
+      setTimeout(() => { this.connected = true; }, 200);
     }
 
     async getSignals() {

@@ -290,9 +290,12 @@ def test_unplugged_while_set_up(
 
 
 def test_readings_of_another_device(page: Page, set_up: FlashFile, port: RomPort) -> None:
-    """Readings that a board keeps for another device are neither sent under a new name nor deleted unasked."""
+    """Readings that a board keeps for another device are neither sent under a new name nor deleted unasked.
+
+    The board runs another program meanwhile, which is stopped, and leaves nothing behind.
+    """
     port.unplug()
-    install(set_up, {"boot.py": ""})
+    install(set_up, {"boot.py": "", "main.py": "import sys\nwhile True: sys.stdin.read(1)"})
     with filesystem(set_up) as files:
         for folder in ("etc", "data", "b"):
             files.mkdir(folder)
@@ -314,6 +317,15 @@ def test_readings_of_another_device(page: Page, set_up: FlashFile, port: RomPort
     port.unplug()
     assert read(set_up, "/data/00000001.seg") is None
     assert read(set_up, "/b/stale.py") is None
+
+
+def test_port_that_goes_with_each_restart(page: Page, set_up: FlashFile, port: RomPort) -> None:
+    """A chip with USB of its own takes its port along when it restarts; the page opens it again when it is back."""
+    page.evaluate("window.usbWithin = true")
+    fill(page)
+    begin(page, "files")
+    expect(page.locator("#log")).to_contain_text("the small program runs", timeout=SLOW_MS)
+    expect(page.locator("#problem")).to_be_hidden()
 
 
 def test_log_is_shown_and_explained(page: Page, port: RomPort) -> None:

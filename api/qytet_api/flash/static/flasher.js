@@ -18,8 +18,9 @@ export class Flasher {
   // Opens the port, brings the chip into its loader: { chip, name, mac, flashSize }.
   async connect() {
     const { ESPLoader, Transport } = await import("/flash/vendor/esptool.js");
-    await this.tryPort();
     this.transport = new Transport(this.port, false);
+    const open = this.transport.connect.bind(this.transport);
+    this.transport.connect = (...how) => open(...how).catch((error) => { throw whyNotOpened(error); });
     const terminal = { clean() {}, write: () => {}, writeLine: (line) => this.say(line) };
     this.loader = new ESPLoader({ transport: this.transport, baudrate: FAST_BAUD, romBaudrate: ROM_BAUD, terminal });
     const name = await this.loader.main();
@@ -27,16 +28,6 @@ export class Flasher {
     const size = await this.loader.detectFlashSize();
     if (!size) throw new Problem("no_flash");
     return { chip: this.loader.chip.CHIP_NAME.toLowerCase().replaceAll("-", ""), name, mac, flashSize: bytesOf(size) };
-  }
-
-  // esptool-js would hide why a port cannot be opened.
-  async tryPort() {
-    try {
-      await this.port.open({ baudRate: ROM_BAUD });
-      await this.port.close();
-    } catch (error) {
-      throw whyNotOpened(error);
-    }
   }
 
   // What is at the place of the file system: "blank", "files" (perhaps with readings), "foreign".
