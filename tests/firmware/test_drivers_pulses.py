@@ -345,7 +345,7 @@ def test_a_loop_counts_vehicles_and_the_time_that_they_stand(micropython: MicroP
 
 RADAR = """
 from qytet_node.drivers.radar import Radar
-from qytet_node.drivers.checks import crc16_modbus
+from qytet_node.drivers.crc import crc16_modbus
 import struct
 class Counting:
     # The protocol of qytet_node.drivers.radar, from the radar's side; `faults` is what happens to each answer.

@@ -87,6 +87,10 @@ class App:
         """The last value of a key, or None."""
         return self.sampler.latest(key)
 
+    def reader(self, key):
+        """A function that gives the last value of a key, or None."""
+        return lambda: self.sampler.latest(key)
+
     def lux(self):
         """How bright it is, where that is measured."""
         return self.latest("photocell_illuminance")

@@ -6,14 +6,15 @@ given is full, the oldest segment goes and its unconfirmed records are counted, 
 
     NNNNNNNN.seg     a segment
     NNNNNNNN.bad     a file that was none: kept for a look until its space is needed
-    account.json     dropped records, what of each boot is confirmed, boots of which nothing is left; by rename
+    account.json     dropped records, what of each boot is confirmed, boots of which nothing is left, how many numbers
+                     were used up without a record after a segment; by rename
 """
 
-import errno
 import json
 import os
 
 from qytet_node import segments
+from qytet_node.lent import lent
 from qytet_node.records import row, seq_of
 
 _ACCOUNT = "account.json"
@@ -37,15 +38,13 @@ class Backlog:
         self._segment = segment_bytes
         self._writer = None
         self._cursor = None
-        self._index = []
-        self._marks = {}
-        self._gone = {}
-        self._dropping = 0
+        self._dropping = self.seq = 0
         self.boot = boot
-        self.seq = 0
-        self.dropped = 0
-        self.damaged = 0
-        self._open()
+        found = lent("opening").opened(folder)
+        self._index, self.damaged = found["index"], found["damaged"]
+        self.dropped, self._marks, self._gone = found["dropped"], found["marks"], found["gone"]
+        self._skipped = found["skipped"]
+        self._let_go()
 
     # ---- what is made
 
@@ -62,6 +61,7 @@ class Backlog:
         while not self._written(one):
             if not self._make_room():
                 self.dropped += 1
+                self._skip()
                 raise FullError
         if self._writer.size >= self._segment:
             self._roll()
@@ -160,6 +160,11 @@ class Backlog:
             "dropping": self._dropping,
             "marks": {boot: seq for boot, seq in self._marks.items() if boot in known},
             "gone": self._gone,
+            "skipped": {
+                str(entry[_NUMBER]): self._skipped[entry[_NUMBER]]
+                for entry in self._index
+                if entry[_NUMBER] in self._skipped
+            },
         }
         path = self._path(_ACCOUNT)
         with open(path + ".new", "w") as file:
@@ -176,54 +181,11 @@ class Backlog:
 
     # ---- inside
 
-    def _open(self):
-        try:
-            os.mkdir(self._folder)
-        except OSError as error:
-            if error.errno != errno.EEXIST:
-                raise
-        self._read_account()
-        for name in sorted(os.listdir(self._folder)):
-            if name.endswith(".seg"):
-                self._take(name)
-        for place, entry in enumerate(self._index):
-            following = self._index[place + 1] if place + 1 < len(self._index) else None
-            if following is not None and following[_BOOT] == entry[_BOOT]:
-                entry[_LAST] = following[_FIRST] - 1
-            else:
-                entry[_LAST] = segments.last(self._path(_name(entry[_NUMBER])), entry[_FIRST])
-        self._dropping = 0
-        self._let_go()
-
-    def _read_account(self):
-        try:
-            with open(self._path(_ACCOUNT)) as file:
-                account = json.load(file)
-            self.dropped = int(account["dropped"])
-            self._marks = {str(boot): int(seq) for boot, seq in account["marks"].items()}
-            self._gone = {str(boot): int(seq) for boot, seq in account["gone"].items()}
-            self._dropping = int(account["dropping"])
-        except OSError:
-            pass  # none was written yet
-        except (ValueError, KeyError, TypeError, AttributeError):
-            self.damaged += 1
-
-    def _take(self, name):
-        path = self._path(name)
-        if os.stat(path)[6] < segments.HEADER_SIZE:  # the power went between its name and its first record
-            os.remove(path)
-            return
-        try:
-            boot, first = segments.header(path)
-        except segments.CorruptError:
-            self.damaged += 1
-            os.rename(path, path[:-4] + ".bad")
-            return
-        entry = [int(name[:-4], 16), boot, first, first - 1, os.stat(path)[6]]
-        if entry[_NUMBER] == self._dropping:  # the power went between its account and its end
-            os.remove(path)
-        else:
-            self._index.append(entry)
+    def _skip(self):
+        """Remember that a number without a record, which is counted, follows the last segment of this boot."""
+        if self._index and self._index[-1][_BOOT] == self.boot:
+            number = self._index[-1][_NUMBER]
+            self._skipped[number] = self._skipped.get(number, 0) + 1
 
     def _written(self, one):
         """Write a row durably; False when there is no room."""
@@ -348,6 +310,8 @@ class Backlog:
         finally:
             lines.close()
         if seen < entry[_LAST]:
+            if self._writer is not None and entry is self._index[-1]:
+                self._abandon()  # what would be written behind the damage could not be read either
             self.damaged += 1
             confirmed = self._marks.get(entry[_BOOT], 0)
             self._remember(entry, max(0, entry[_LAST] - max(seen, confirmed)))

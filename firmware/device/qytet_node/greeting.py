@@ -5,7 +5,7 @@ import struct
 
 from qytet_node.mqtt import Lost, Refused, packet, text, words
 
-_CONNECT, _CONNACK = 0x10, 0x20
+_CONNECT, _CONNACK, _SUBSCRIBE = 0x10, 0x20, 0x82
 
 
 async def connect(client, clean):
@@ -50,3 +50,14 @@ def _introduction(client, clean):
         payload += text(user) + (text(password) if password else b"")
     head = text("MQTT") + bytes((4, flags)) + struct.pack(">H", client.keepalive)
     return packet(_CONNECT, head + payload)
+
+
+async def subscribe(client, filters):
+    """As `mqtt.Client.subscribe` says."""
+    async with client.sending:
+        client.check()
+        number = client.answer = client.next()
+        body = struct.pack(">H", number) + b"".join(text(one) + b"\x01" for one in filters)
+        client.acked.clear()
+        await client.send(packet(_SUBSCRIBE, body))
+        await client.answered("SUBACK")

@@ -15,7 +15,7 @@ import struct
 from qytet_node.lent import lent
 
 _PUBLISH, _PUBACK = 0x30, 0x40
-_SUBSCRIBE, _SUBACK, _PINGREQ, _PINGRESP, _DISCONNECT = 0x82, 0x90, 0xC0, 0xD0, 0xE0
+_SUBACK, _PINGREQ, _PINGRESP, _DISCONNECT = 0x90, 0xC0, 0xD0, 0xE0
 _LARGEST = 8192
 """Bytes of the largest message taken in; a larger one is read past, so that it costs no memory, and counted."""
 
@@ -52,10 +52,10 @@ class Client:
         self._number = 0
         self._flight = None  # (number, topic, payload) of the one message that is not acknowledged
         self.session = False
-        self._acked = asyncio.Event()
-        self._sending = asyncio.Lock()
+        self.acked = asyncio.Event()
+        self.sending = asyncio.Lock()
         self.failed = None
-        self._answer = 0
+        self.answer = 0
         self.oversize = 0
 
     @property
@@ -72,26 +72,20 @@ class Client:
 
     async def publish(self, topic, payload, qos=1, retain=False):
         """Send; with `qos` 1 returns when the broker has acknowledged. `run` must be running. Raises Lost."""
-        async with self._sending:
-            self._check()
+        async with self.sending:
+            self.check()
             if not qos:
-                await self._send(_publication(topic, payload, 0, retain, 0))
+                await self.send(_publication(topic, payload, 0, retain, 0))
                 return
             number, again = self._numbered(topic, payload)
-            self._acked.clear()
-            await self._send(_publication(topic, payload, number, retain, 0x0A if again else 0x02))
-            await self._answered("PUBACK")
+            self.acked.clear()
+            await self.send(_publication(topic, payload, number, retain, 0x0A if again else 0x02))
+            await self.answered("PUBACK")
             self._flight = None
 
-    async def subscribe(self, filters):
-        """Ask for these topics at QoS 1; returns when the broker has agreed. Raises Lost."""
-        async with self._sending:
-            self._check()
-            number = self._answer = self._next()
-            body = struct.pack(">H", number) + b"".join(text(one) + b"\x01" for one in filters)
-            self._acked.clear()
-            await self._send(packet(_SUBSCRIBE, body))
-            await self._answered("SUBACK")
+    def subscribe(self, filters):
+        """To be awaited: ask for these topics at QoS 1; returns when the broker has agreed. Raises Lost."""
+        return lent("greeting").subscribe(self, filters)
 
     async def run(self, on_message):
         """Read until the connection ends; `on_message(topic, payload)` must be quick. Always raises MqttError."""
@@ -152,12 +146,12 @@ class Client:
     def _acknowledge(self, kind, body):
         number = struct.unpack_from(">H", body)[0]
         if kind == _SUBACK:
-            if number == self._answer:
+            if number == self.answer:
                 if 0x80 in body[2:]:
                     raise OSError("a subscription was refused")
-                self._acked.set()
+                self.acked.set()
         elif self._flight and number == self._flight[0]:
-            self._acked.set()
+            self.acked.set()
 
     async def rest(self):
         """The body of a packet; None if it was larger than we take."""
@@ -189,22 +183,25 @@ class Client:
         flight = self._flight
         if flight and self.session and flight[1] == topic and flight[2] == payload:
             return flight[0], True
-        number = self._next()
+        number = self.next()
         self._flight = (number, topic, payload)
         return number, False
 
-    def _next(self):
+    def next(self):
+        """The number of another packet."""
         self._number = self._number % 65535 + 1
         return self._number
 
-    async def _answered(self, what):
+    async def answered(self, what):
+        """Wait for an acknowledgement. Raises Lost."""
         try:
-            await asyncio.wait_for(self._acked.wait(), self.timeout)
+            await asyncio.wait_for(self.acked.wait(), self.timeout)
         except asyncio.TimeoutError:
             self.fail("no " + what + " in time")
-        self._check()
+        self.check()
 
-    async def _send(self, packet):
+    async def send(self, packet):
+        """Write a packet. Raises Lost."""
         try:
             await self.write(packet)
         except (OSError, EOFError, asyncio.TimeoutError) as error:
@@ -219,7 +216,8 @@ class Client:
         writer.write(packet)
         await asyncio.wait_for(writer.drain(), self.timeout)
 
-    def _check(self):
+    def check(self):
+        """Raise Lost if the connection is gone."""
         if self.writer is None or self.failed is not None:
             raise Lost(self.failed or "not connected")
 
@@ -227,7 +225,7 @@ class Client:
         """The connection is of no more use."""
         if self.failed is None:
             self.failed = why
-        self._acked.set()  # whoever waits looks and finds out
+        self.acked.set()  # whoever waits looks and finds out
 
 
 def words(error):

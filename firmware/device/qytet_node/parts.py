@@ -7,7 +7,6 @@ import asyncio
 
 from qytet_node.drivers.serial import SerialPort
 from qytet_node.profile import ProfileError
-from qytet_node.sharing import Shared, source
 
 # driver: (class, what it hangs on, and for a UART its baud rate)
 DRIVERS = {
@@ -40,12 +39,14 @@ _FINDER = ("asked", "blind_mm", "most_mm")
 class Parts:
     """`make` gives the driver of a profile's row; what is shared (ports, converters) is made once.
 
-    `folder` keeps totals; `latest(key)` says what was measured last, for a driver that needs another's value. `motion`
-    are the drivers that see something move, each with the flag that it sets.
+    `rows` are all rows of the profile: by them it is known who shares a port. `folder` keeps totals. `reader(key)`
+    gives a function that says what was measured last, for a driver that needs another's value. `motion` are the drivers
+    that see something move, each with the flag that it sets.
     """
 
-    def __init__(self, hardware, folder, latest):
-        self._hardware, self._folder, self._latest = hardware, folder, latest
+    def __init__(self, hardware, folder, reader, rows=()):
+        self._hardware, self._folder, self._reader = hardware, folder, reader
+        self._buses = [row["bus"] for row in rows]
         self._ports, self._locks, self._converters, self._made = {}, {}, {}, {}
         self._makers = {
             "i2c": self._i2c,
@@ -65,8 +66,7 @@ class Parts:
         kind, hangs_on, baud = DRIVERS[name]
         options = dict(row.get("options", {}))
         if "temperature" in options:
-            key = options["temperature"]
-            options["temperature"] = lambda: self._latest(key)
+            options["temperature"] = self._reader(options["temperature"])
         try:
             driver = self._makers[hangs_on](_class(name, kind), row, options, baud)
         except (TypeError, ValueError, KeyError, IndexError, ImportError) as error:
@@ -81,6 +81,10 @@ class Parts:
 
     def _uart(self, kind, row, options, baud):
         driver = kind(self._port(row["bus"], baud), **options)
+        if self._buses.count(row["bus"]) == 1:
+            return driver
+        from qytet_node.sharing import Shared
+
         return Shared(driver, self._locks.setdefault(row["bus"], asyncio.Lock()))
 
     def _wire(self, kind, row, options, _):
@@ -98,7 +102,7 @@ class Parts:
         converter = self._converter(bus, int(address, 16))
         if "no2" in options:
             options["no2"] = self._made[options["no2"]]
-        sources = [source(*converter, int(one)) for one in inputs.split("+")]
+        sources = [converter.source(int(one)) for one in inputs.split("+")]
         return kind(*sources, **options)
 
     def _edges(self, kind, row, options, _):
@@ -122,8 +126,7 @@ class Parts:
 
     def _converter(self, bus, address):
         if (bus, address) not in self._converters:
-            converter = _class("ads1115", "ADS1115")(self._hardware.i2c(bus), address)
-            self._converters[bus, address] = (converter, asyncio.Lock())
+            self._converters[bus, address] = _class("ads1115", "ADS1115")(self._hardware.i2c(bus), address)
         return self._converters[bus, address]
 
 

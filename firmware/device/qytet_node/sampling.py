@@ -10,6 +10,7 @@ import asyncio
 
 from qytet_node.aggregate import Window
 from qytet_node.drivers.errors import ABSENT, BUSY, SensorError
+from qytet_node.drivers.keys import same
 
 START_MS = READ_MS = 10000
 """Longest exchange, unless the driver has a READ_MS of its own: a window of vibration lasts longer."""
@@ -33,7 +34,7 @@ class Sensor:
         self.absent = False
         self.readings = 0
         self.latest = {}
-        self.window = Window(spec["keys"])
+        self.window = Window({same(key): same(rule) for key, rule in spec["keys"].items()})
         self.driver, self._clock = driver, clock
         self.every = max(int(spec["every_s"] * 1000), driver.MIN_INTERVAL_MS)
         self._read_ms = getattr(driver, "READ_MS", READ_MS)
@@ -45,43 +46,36 @@ class Sensor:
 
     async def run(self, told=None):
         """Measure for ever; `told(values)` hears at once of values that changed, if the profile asks for that."""
-        wait = RETRY_FIRST_S
+        wait = RETRY_FIRST_S  # all in one function: each that waits within another takes memory, times all sensors
         while True:
             if await self._tried(self.driver.start, START_MS) is not None:
                 self.absent = False
-                if await self._while_well(told):
-                    wait = RETRY_FIRST_S
+                await asyncio.sleep_ms(self.warm_up)
+                if self._powered:
+                    self.warm_up = 0
+                failures = 0
+                while failures < FAILURES:
+                    began = self._clock.up()
+                    values = await self._tried(self.driver.read, self._read_ms)
+                    failures += 1
+                    if values is not None:
+                        failures, wait = 0, RETRY_FIRST_S
+                        self._took(values, told)
+                    left = self.every - (self._clock.up() - began)
+                    if self._duty and left > self.warm_up:
+                        await self._sleep(left)
+                    else:
+                        await asyncio.sleep_ms(max(left, 0))
                 await self.stop()
             await asyncio.sleep_ms(int(wait * 1000))
             wait = min(wait * 2, RETRY_LAST_S)
 
-    async def _while_well(self, told):
-        """Read until it fails several times in a row; tells whether anything was read."""
-        await asyncio.sleep_ms(self.warm_up)
-        if self._powered:
-            self.warm_up = 0
-        failures, well = 0, False
-        while failures < FAILURES:
-            began = self._clock.up()
-            values = await self._tried(self.driver.read, self._read_ms)
-            if values is None:
-                failures += 1
-            else:
-                failures, well = 0, True
-                self._took(values, told)
-            await self._rest(began)
-        return well
-
-    async def _rest(self, began):
-        left = self.every - (self._clock.up() - began)
-        warm_up = self.warm_up
-        if not self._duty or left <= warm_up:
-            await asyncio.sleep_ms(max(left, 0))
-            return
+    async def _sleep(self, left):
+        """Let it rest until it must warm up for the next reading."""
         await self.stop()
-        await asyncio.sleep_ms(left - warm_up)
+        await asyncio.sleep_ms(left - self.warm_up)
         await self._tried(self.driver.start, START_MS)
-        await asyncio.sleep_ms(warm_up)
+        await asyncio.sleep_ms(self.warm_up)
 
     def _took(self, values, told):
         self.readings += 1

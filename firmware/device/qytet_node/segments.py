@@ -4,14 +4,13 @@
     record   length (2 bytes), CRC-32 of the row (4 bytes), the row; all numbers little-endian
 
 Whatever a power cut left at the end is recognised and not read. A segment is never written to again after a restart.
+Headers are read at the start only (`opening.py`).
 """
 
 import struct
 from binascii import crc32
 
-from qytet_node.records import seq_of
-
-_HEADER = "<4s8sI"
+HEADER = "<4s8sI"
 HEADER_SIZE = 20
 _RECORD = "<HI"
 _RECORD_SIZE = 6
@@ -19,15 +18,11 @@ LONGEST = 8192
 """Bytes of the longest row that is believed: 64 values with the longest names are below."""
 
 
-class CorruptError(Exception):
-    """A file that is no segment, or whose header is torn."""
-
-
 class Writer:
     """Appends rows to a new segment."""
 
     def __init__(self, path, boot, first):
-        head = struct.pack(_HEADER, b"QB1\n", boot.encode(), first)
+        head = struct.pack(HEADER, b"QB1\n", boot.encode(), first)
         self._file = open(path, "wb")
         self._file.write(head + struct.pack("<I", crc32(head)))
         self.size = HEADER_SIZE
@@ -46,20 +41,11 @@ class Writer:
         self._file.close()
 
 
-def header(path):
-    """Boot and the number of the first record. Raises CorruptError."""
-    with open(path, "rb") as file:
-        return _head(file)
-
-
 def rows(path, skip=0):
     """Yield `(offset after it, row)` from an offset (0: the beginning) until the end, or what is torn."""
     with open(path, "rb") as file:
-        if skip:
-            file.seek(skip)
-        else:
-            _head(file)
-            skip = HEADER_SIZE
+        skip = skip or HEADER_SIZE
+        file.seek(skip)
         while True:
             head = file.read(_RECORD_SIZE)
             if len(head) < _RECORD_SIZE:
@@ -72,21 +58,3 @@ def rows(path, skip=0):
                 return
             skip += _RECORD_SIZE + size
             yield skip, one
-
-
-def last(path, first):
-    """The number of the last sound record; `first - 1` if there is none."""
-    found = first - 1
-    for _, one in rows(path):
-        found = seq_of(one)
-    return found
-
-
-def _head(file):
-    head = file.read(HEADER_SIZE)
-    if len(head) < HEADER_SIZE or head[:4] != b"QB1\n":
-        raise CorruptError("no header")
-    if struct.unpack_from("<I", head, 16)[0] != crc32(head[:16]):
-        raise CorruptError("the header is damaged")
-    _, boot, first = struct.unpack_from(_HEADER, head)
-    return boot.decode(), first

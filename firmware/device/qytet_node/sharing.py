@@ -1,4 +1,4 @@
-"""What several sensors hang on, one after the other: a port, a converter."""
+"""A port that several sensors hang on, one after the other."""
 
 
 class Shared:
@@ -23,13 +23,3 @@ class Shared:
         """As the driver, when it is its turn."""
         async with self._lock:
             await self._driver.stop()
-
-
-def source(converter, lock, channel):
-    """A function that is awaited for volts; the converter measures one input at a time."""
-
-    async def volts():
-        async with lock:
-            return await converter.volts(channel)
-
-    return volts

@@ -37,8 +37,8 @@ class Uplink:
     def __init__(self, about, link, clock, backlog, on_command, timekeeper, hist_every_ms=1000):
         from qytet_contract import topics
 
-        self._prefix = topics.topic(about["city"], about["device"], "")
-        self._about, self._link, self._clock, self._backlog = about, link, clock, backlog
+        self.prefix = topics.topic(about["city"], about["device"], "")
+        self._about, self._link, self._clock, self.backlog = about, link, clock, backlog
         self._on_command, self._timekeeper = on_command, timekeeper
         self._hist_every = hist_every_ms
         self._live, self._answers, self._logs = [], [], []
@@ -46,7 +46,7 @@ class Uplink:
         self._marked_at = self._hist_at = 0
         self._resend_after = RESEND_FIRST_MS
         self._live_from = 1
-        self._told = 0
+        self.told = 0
         self.online = False
         self.failures = 0
         self.attempts = 0
@@ -113,19 +113,14 @@ class Uplink:
                 Exception
             ) as error:  # whatever it was, the next attempt may go better, and nobody else tries
                 self.why = str(error) or type(error).__name__
-                wait = self._patience(wait, error, self.online_at != began)
+                if self.online_at != began and self._clock.up() - self.online_at > 60000:
+                    wait = RETRY_FIRST_S  # the connection held
+                elif isinstance(error, Refused):
+                    wait = RETRY_LAST_S  # a wrong password does not become right by asking often
             self.failures += 1
             # Jitter, so that a street of nodes does not come back in one moment.
             await asyncio.sleep_ms(int(wait * 1000 * (0.5 + random.getrandbits(10) / 1024)))
             wait = min(wait * 2, RETRY_LAST_S)
-
-    def _patience(self, wait, error, was_online):
-        """Seconds until the next attempt: short after a connection that held, long after a refusal."""
-        if was_online and self._clock.up() - self.online_at > 60000:
-            return RETRY_FIRST_S
-        if isinstance(error, Refused):
-            return RETRY_LAST_S  # a wrong password does not become right by asking often
-        return wait
 
     async def _once(self):
         await self._link.up()
@@ -133,7 +128,7 @@ class Uplink:
         await self._timekeeper()
         self._progress()
         about = self._about
-        will = (self._prefix + "state", lent("messages").state(self._backlog.boot, "lost"), True)
+        will = (self.prefix + "state", lent("messages").state(self.backlog.boot, "lost"), True)
         client = Client(self._link.open, about["device"], about["user"], about["password"], will=will)
         try:
             await client.connect()
@@ -161,7 +156,7 @@ class Uplink:
         self._wake.set()
 
     async def _speak(self, client):
-        await client.subscribe([self._prefix + "stored", self._prefix + "cmd/+"])
+        await client.subscribe((self.prefix + "stored", self.prefix + "cmd/+"))
         await self._introduce(client)
         self._begin_anew()  # from here on without a pause until `online`: no record may fall in between
         self.online = True
@@ -178,45 +173,31 @@ class Uplink:
         if self._answers:
             await self._answer(client)
         elif self._live:
-            await client.publish(self._prefix + "obs", obs(self._backlog.boot, self._live[0][1]))
+            await client.publish(self.prefix + "obs", obs(self.backlog.boot, self._live[0][1]))
             self._live.pop(0)
         elif self._logs:
-            line = lent("messages").log(self._backlog.boot, *self._logs.pop(0))
-            await client.publish(self._prefix + "log", line, qos=0)
-        elif self._told != self._backlog.dropped:
-            await self._tell_lost(client)
+            line = lent("messages").log(self.backlog.boot, *self._logs.pop(0))
+            await client.publish(self.prefix + "log", line, qos=0)
+        elif self.told != self.backlog.dropped:
+            await lent("introduction").tell_lost(self, client)
         elif not await self._send_old(client):
             await self._rest()
 
     def _begin_anew(self):
         """Send everything that is not confirmed from the flash, and what is made from now on live."""
-        self._backlog.rewind()
-        self._live_from = self._backlog.seq + 1
+        self.backlog.rewind()
+        self._live_from = self.backlog.seq + 1
         self._marked_at = self._clock.up()
 
-    async def _introduce(self, client):
-        about, boot = self._about, self._backlog.boot
-        messages = lent("messages")
-        birth = messages.birth(boot, self._backlog.lowest(boot), about["fw"], about["board"], about["ds"]())
-        await client.publish(self._prefix + "birth", birth, retain=True)
-        await client.publish(self._prefix + "state", messages.state(boot, "ready"), retain=True)
-        await self._tell_lost(client)
-
-    async def _tell_lost(self, client):
-        """Tell what is no longer held, also of boots that nothing is left of; the others' batches tell it too."""
-        dropped = self._backlog.dropped
-        for boot in self._backlog.boots():
-            lowest = self._backlog.lowest(boot)
-            if lowest > 1:
-                await client.publish(self._prefix + "hist", hist(boot, lowest, []))
-        self._told = dropped
+    def _introduce(self, client):
+        return lent("introduction").introduce(self, client, self._about)
 
     async def _answer(self, client):
         first = self._answers[0]
         if first is _INTRODUCTION:
             await self._introduce(client)
         else:
-            await client.publish(self._prefix + "ack/" + first[0], lent("messages").ack(first[1], first[2]))
+            await client.publish(self.prefix + "ack/" + first[0], lent("messages").ack(first[1], first[2]))
         if self._answers and self._answers[0] is first:  # it may have had to go meanwhile
             self._answers.pop(0)
 
@@ -226,18 +207,18 @@ class Uplink:
         if wait > 0:
             await self._pause(wait)
             return True
-        found = self._backlog.backfill(HIST_ROWS, HIST_BYTES, self._live_from)
+        found = self.backlog.backfill(HIST_ROWS, HIST_BYTES, self._live_from)
         if found is None:
             return False
         boot, rows = found
-        await client.publish(self._prefix + "hist", hist(boot, self._backlog.lowest(boot), rows))
+        await client.publish(self.prefix + "hist", hist(boot, self.backlog.lowest(boot), rows))
         self._hist_at = self._clock.up()
         return True
 
     async def _rest(self):
         """Nothing to send: wait for something, look after marks that stay away."""
         await self._pause(min(5000, self._resend_after))
-        if not self._backlog.depth:
+        if not self.backlog.depth:
             self._marked_at = self._clock.up()
         elif self._clock.up() - self._marked_at > self._resend_after:
             self._resend_after = min(self._resend_after * 2, RESEND_LAST_MS)
@@ -257,9 +238,9 @@ class Uplink:
 
     def _take(self, topic, payload):
         """A message from the server; what makes no sense is left alone, as the next one may."""
-        if not topic.startswith(self._prefix):
+        if not topic.startswith(self.prefix):
             return
-        kind, _, ident = topic[len(self._prefix) :].partition("/")
+        kind, _, ident = topic[len(self.prefix) :].partition("/")
         if kind == "stored":
             self._mark(payload)
         elif kind == "cmd" and 0 < len(ident) <= _LONGEST_ID and "/" not in ident:
@@ -270,11 +251,11 @@ class Uplink:
         if found is None:
             return
         boot, seq = found
-        before = self._backlog.depth
-        self._backlog.stored(boot, seq)
-        if boot == self._backlog.boot:
-            self.confirmed = max(self.confirmed, min(seq, self._backlog.seq))
-        if self._backlog.depth < before:
+        before = self.backlog.depth
+        self.backlog.stored(boot, seq)
+        if boot == self.backlog.boot:
+            self.confirmed = max(self.confirmed, min(seq, self.backlog.seq))
+        if self.backlog.depth < before:
             self._marked_at = self._clock.up()
             self._resend_after = RESEND_FIRST_MS
 

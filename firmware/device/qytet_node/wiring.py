@@ -5,6 +5,7 @@ import os
 from qytet_node import VERSION, config, health, profile
 from qytet_node.backlog import Backlog
 from qytet_node.clock import Clock
+from qytet_node.drivers.keys import settled
 from qytet_node.log import Log
 from qytet_node.parts import Parts
 from qytet_node.sampling import Sampler, Sensor
@@ -27,6 +28,7 @@ def wire(app, make_hardware, floor_ms, say):
     _line(app, settings, hardware)
     _sensors(app, found, hardware)
     _outputs(app, found.get("outputs"), hardware)
+    settled()
     app.streams()  # a key that the catalogue does not have is found out now
 
 
@@ -48,7 +50,7 @@ def _line(app, settings, hardware):
 
 
 def _sensors(app, found, hardware):
-    parts = Parts(hardware, app.data, app.latest)
+    parts = Parts(hardware, app.data, app.reader, found["sensors"])
     warm = app.hardware.reset_cause() != health.POWER_ON
     sensors = []
     for row in found["sensors"]:

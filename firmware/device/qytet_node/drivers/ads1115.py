@@ -25,10 +25,16 @@ class ADS1115:
         if scale not in _SCALES:
             raise ValueError("no such scale: " + str(scale))
         self._i2c, self._address, self._scale = i2c, address, scale
+        self._lock = asyncio.Lock()  # it measures one input at a time, for whoever asks
+
+    def source(self, channel):
+        """A function that is awaited for the volts of one input."""
+        return lambda: self.volts(channel)
 
     async def volts(self, channel):
         """Volts at input 0 to 3. Raises SensorError: at full scale it says `range`, as the true value is unknown."""
-        return await tried(lambda: self._measure(channel))
+        async with self._lock:
+            return await tried(lambda: self._measure(channel))
 
     async def _measure(self, channel):
         config = (

@@ -7,7 +7,7 @@ power-up until a conversion has ended (which a cable with a bad contact makes ha
 import asyncio
 import struct
 
-from qytet_node.drivers.checks import crc8_maxim
+from qytet_node.drivers.crc import crc8_maxim
 from qytet_node.drivers.errors import ABSENT, BUSY, CHECKSUM, RANGE, SensorError, tried
 from qytet_node.drivers.keys import keyed
 

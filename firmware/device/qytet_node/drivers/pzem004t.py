@@ -6,7 +6,7 @@ the module, ends at 9999.99 kWh and starts again at 0; it is never reset from he
 
 import struct
 
-from qytet_node.drivers.checks import crc16_modbus
+from qytet_node.drivers.crc import crc16_modbus
 from qytet_node.drivers.errors import BUSY, CHECKSUM, RANGE, SHORT, SensorError, tried
 from qytet_node.drivers.keys import keyed
 

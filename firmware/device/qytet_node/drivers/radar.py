@@ -14,7 +14,7 @@ vehicle is lost with an answer, and none is counted twice. A bin holds sums only
 
 import struct
 
-from qytet_node.drivers.checks import crc16_modbus
+from qytet_node.drivers.crc import crc16_modbus
 from qytet_node.drivers.errors import BUSY, CHECKSUM, RANGE, SensorError, tried
 from qytet_node.drivers.keys import keyed
 

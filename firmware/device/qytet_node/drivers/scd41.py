@@ -26,7 +26,9 @@ class SCD41:
 
     async def start(self):
         """Begin to measure; one that measured already is stopped first, as it takes no other command."""
-        await tried(lambda: self._command(_STOP), pause_ms=_STOP_MS // 2)  # it may be stopping since before a restart
+        await tried(
+            lambda: self._command(_STOP), pause_ms=_STOP_MS // 2
+        )  # it may be stopping since before a restart
         await asyncio.sleep_ms(_STOP_MS)
         if self._pressure is not None:
             await tried(lambda: self._command(_PRESSURE, int(self._pressure)))
