@@ -125,7 +125,7 @@ class ApiSettings(_Section):
     )
     flash_folder: Path | None = Field(
         None,
-        description="Folder of what `/flash` writes onto boards: `program.json`, `images.json` and images. Empty: none.",
+        description="Folder of what `/flash` writes onto boards: `program.json`, `images.json`, images. Empty: none.",
     )
 
 
