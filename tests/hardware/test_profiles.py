@@ -7,7 +7,7 @@ import pytest
 from qytet_bench.program import Program, build
 from qytet_simulators.hardware.flash import FlashFile
 from tests.hardware.agreement import complaints, reports_of
-from tests.hardware.whole import City, Whole, whole_node
+from tests.hardware.whole import BOARD, City, Whole, whole_node
 from tests.servers.micropython import MicroPython
 from tests.servers.mosquitto import MosquittoServer
 
@@ -15,6 +15,8 @@ pytestmark = pytest.mark.servers
 
 START_MS = 1_788_256_800_000
 """2026-09-01 10:00 UTC, so that each run sees the same day."""
+BOARDS = {"micromet": "esp32-s3-devkitc", "parking": "esp32-c3-devkitm", "water": "esp32-c3-devkitm"}
+"""Where it is not an ESP32."""
 RUNS = {
     "lighting": (200, None),
     "micromet": (200, None),
@@ -87,7 +89,8 @@ def test_a_profile_tells_the_truth(
 ) -> None:
     """From power-on every key of the profile is told, within the sensors' resolution of what there was to measure."""
     seconds, report_s = RUNS[name]
-    with whole_node(program, flash, broker, name, report_s=report_s, start_unix_ms=START_MS) as node:
+    on = BOARDS.get(name, BOARD)
+    with whole_node(program, flash, broker, name, on=on, report_s=report_s, start_unix_ms=START_MS) as node:
         board, city = node.board, node.city
         board.power_on()
         board.run_for(70)

@@ -97,17 +97,18 @@ def whole_node(
     *,
     tls: bool = False,
     report_s: int | None = None,
+    on: str = BOARD,
     seed: int = 7,
     **options: Any,
 ) -> Iterator[Whole]:
-    """The node `node-NAME`, with all that its profile measures, not yet powered."""
+    """The node `node-NAME` on a board, with all that its profile measures, not yet powered."""
     device, port = f"node-{name}", (broker.tls_port if tls else broker.port) or 0
     settings = {
         "v": 1,
         "city": "tirana",
         "device": device,
         "profile": name,
-        "board": BOARD,
+        "board": on,
         "wifi": {"ssid": "qytet-bench", "password": "bench-password"},
         "broker": {
             "host": _HOST,
@@ -129,7 +130,7 @@ def whole_node(
         put(files, board_files(program, etc).items())
         files.makedirs("/data", exist_ok=True)
     profile = profile_of(name)
-    around = surroundings(profile, json.loads((SOURCE / "boards" / f"{BOARD}.json").read_text()), seed)
+    around = surroundings(profile, json.loads((SOURCE / "boards" / f"{on}.json").read_text()), seed)
     hosts: dict[str | tuple[str, int], tuple[str, int]] = {_HOST: ("127.0.0.1", port)}
     with (
         City(broker, device) as city,
