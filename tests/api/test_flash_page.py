@@ -264,6 +264,19 @@ def test_unplugged_while_flashing(page: Page, port: RomPort) -> None:
     expect(page.locator("#log")).to_contain_text("the small program runs", timeout=SLOW_MS)
 
 
+def test_stopped_while_flashing(page: Page, port: RomPort, flash: FlashFile) -> None:
+    """Stopped in the middle, the page lets go of the port at once, and the same button begins anew."""
+    port.faults.add(Fault(Act.IGNORE, Command.FLASH_DEFL_DATA, first=2))
+    fill(page)
+    begin(page)
+    expect(page.locator("#rate")).to_contain_text("KB", timeout=SLOW_MS)
+    page.locator("#stop").click()
+    expect(page.locator("#problem")).to_be_hidden()
+    begin(page)
+    expect(page.locator("#log")).to_contain_text("the small program runs", timeout=SLOW_MS)
+    assert flash.read(0x1000, 96 * 1024) == micropython_image()
+
+
 def test_unplugged_while_set_up(
     page: Page, set_up: FlashFile, port: RomPort, link: Link, tmp_path: Path
 ) -> None:

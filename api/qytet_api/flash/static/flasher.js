@@ -21,6 +21,7 @@ export class Flasher {
     this.transport = new Transport(this.port, false);
     const open = this.transport.connect.bind(this.transport);
     this.transport.connect = (...how) => open(...how).catch((error) => { throw whyNotOpened(error); });
+    this.disconnect = this.transport.disconnect.bind(this.transport);
     const terminal = { clean() {}, write: () => {}, writeLine: (line) => this.say(line) };
     this.loader = new ESPLoader({ transport: this.transport, baudrate: FAST_BAUD, romBaudrate: ROM_BAUD, terminal });
     const name = await this.loader.main();
@@ -57,9 +58,20 @@ export class Flasher {
     });
   }
 
+  // Once only: later the port may be another run's.
   async close() {
-    await Promise.race([this.transport?.disconnect().catch(() => {}), wait(CLOSE_MS)]);
+    if (this.closed) return;
+    this.closed = true;
+    await Promise.race([this.disconnect?.().catch(() => {}), wait(CLOSE_MS)]);
     await this.port.close().catch(() => {});
+  }
+
+  // In the middle of something: whatever esptool-js still wants of the port fails.
+  async abort() {
+    const gone = () => Promise.reject(new Problem("stopped"));
+    const all = { write: gone, read: gone, connect: gone, disconnect: gone, setSignals: gone };
+    if (this.transport) Object.assign(this.transport, all);
+    await this.close();
   }
 }
 
@@ -67,9 +79,8 @@ function bytesOf(size) {
   return parseInt(size, 10) * (size.endsWith("MB") ? 1 << 20 : 1 << 10);
 }
 
-// The whole of it. `wanted`: { images, own, filesystem, erase, board }; `show`: { step, progress, found, say }.
-export async function flash(port, wanted, show) {
-  const flasher = new Flasher(port, show.say);
+// The whole of it. `wanted`: { images, own, filesystem, erase, chip }; `show`: { step, progress, found }.
+export async function flash(flasher, wanted, show) {
   try {
     const found = await flasher.connect();
     show.found(found);

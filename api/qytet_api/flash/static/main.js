@@ -95,7 +95,7 @@ function busy(now) {
   form.lock(now);
   mark(element("go"), "hidden", now ? "" : null);
   mark(element("stop"), "hidden", now ? null : "");
-  element("restart").disabled = !now;
+  element("restart").disabled = true; // until the log runs
   if (!now) mark(element("again"), "hidden", "");
 }
 

@@ -32,6 +32,7 @@ export class Show {
   // The step that begins; null: all are done. Whatever came before it and was not begun, was not needed.
   step(name) {
     this.working = name !== null;
+    element("restart").disabled = this.working;
     const until = name === null ? this.steps.length : this.steps.indexOf(name);
     for (const [i, step] of this.steps.entries()) {
       if (i < until) this.states[step] = { doing: "done", todo: "skipped" }[this.states[step]] ?? this.states[step];

@@ -1,7 +1,7 @@
 // One run from the choice of a port to the board's log: flash, set up, restart, listen; stopped at any moment.
 
 import { program } from "./files.js";
-import { flash } from "./flasher.js";
+import { flash, Flasher } from "./flasher.js";
 import { Line, wait } from "./line.js";
 import { explained, Problem, whyNotChosen } from "./problem.js";
 import { boardFiles, Provisioner } from "./provision.js";
@@ -25,7 +25,7 @@ export class Work {
   // `show`: step(name), progress(done, total), found(board), say(line), log(bytes), again() -> port.
   constructor(show) {
     this.show = show;
-    this.line = this.port = this.repl = null;
+    this.line = this.port = this.repl = this.flasher = null;
     this.returning = false;
     this.ended = new Promise((_, refuse) => {
       this.end = refuse;
@@ -69,12 +69,17 @@ export class Work {
 
   async all(mode, wanted) {
     this.show.step("connect");
-    if (mode === "full" || mode === "image") await flash(this.port, wanted, this.show);
+    if (mode === "full" || mode === "image") {
+      this.flasher = new Flasher(this.port, this.show.say);
+      await flash(this.flasher, wanted, this.show);
+      this.flasher = null;
+    }
     await this.open();
     if (mode === "full" || mode === "files") await this.provision(wanted);
     if (mode !== "log") {
       this.show.step("start");
       await this.restart();
+      this.repl = null; // from now on a program runs
     }
     this.show.step(null);
     await this.ended;
@@ -136,7 +141,7 @@ export class Work {
   }
 
   async close() {
+    await this.flasher?.abort();
     await this.line?.close();
-    if (!this.line) await this.port?.close().catch(() => {});
   }
 }
