@@ -200,6 +200,66 @@ say([name for name in os.listdir("/f/data") if name.endswith(".bad")] == [names[
     assert said == [[2, True, True, 1], True, True]
 
 
+def test_a_record_that_no_flash_could_take_is_counted_once(micropython: MicroPython) -> None:
+    """Its number is used up and counted as dropped; a restart finds neither more nor less."""
+    said = _run(
+        micropython,
+        """
+from qytet_node import segments
+class Full:
+    def __init__(self, *given):
+        raise OSError(28)
+formatted()
+b = Backlog("/f/data", "0000000a", 10**9, 10)
+fill(b, 40)
+b.stored("0000000a", 40)
+room, segments.Writer, refused = segments.Writer, Full, 0
+for number in range(3):
+    try:
+        fill(b, 1, b.seq)
+    except FullError:
+        refused += 1
+segments.Writer = room
+fill(b, 20, b.seq)
+say(refused)
+say([b.dropped >= 3, b.dropped + b.depth == b.seq - 40])
+b.close()
+again = Backlog("/f/data", "0000000b", 10**9, 2000)
+say([again.dropped == b.dropped, again.depth == b.depth])
+found = rows(again)
+say([len(found) == b.depth, found[-1][1] == b.seq, again.dropped == b.dropped, again.damaged])
+""",
+    )
+    assert said == [3, [True, True], [True, True], [True, True, True, 0]]
+
+
+def test_what_rots_in_the_segment_in_hand_is_counted_once(micropython: MicroPython) -> None:
+    """However often it is read and written on: what lies behind the damage is lost once, and what comes is kept."""
+    said = _run(
+        micropython,
+        """
+flash = formatted()
+b = Backlog("/f/data", "0000000a", 100000, 100000)
+fill(b, 60)
+place = flash.data.find(b'{"pm2_5":30}')
+while place >= 0:  # littlefs left copies behind
+    flash.data[place + 10] ^= 1
+    place = flash.data.find(b'{"pm2_5":30}', place)
+for first in (60, 65):
+    b.rewind()
+    said = [seq for _, seq in rows(b)]
+    fill(b, 5, first)
+b.rewind()
+found = [seq for _, seq in rows(b)]
+say([found == list(range(1, 31)) + list(range(61, 71)), b.damaged, b.dropped, b.depth])
+b.close()
+b = Backlog("/f/data", "0000000b", 100000, 100000)
+say([len(rows(b)), b.dropped])
+""",
+    )
+    assert said == [[True, 1, 30, 40], [40, 30]]
+
+
 def test_rows_are_what_the_contract_says(micropython: MicroPython) -> None:
     """`obs` and `hist` made from a row pass the contract's own checks, with numbers that a node can hold."""
     said = run(

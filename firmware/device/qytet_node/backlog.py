@@ -6,8 +6,8 @@ given is full, the oldest segment goes and its unconfirmed records are counted, 
 
     NNNNNNNN.seg     a segment
     NNNNNNNN.bad     a file that was none: kept for a look until its space is needed
-    account.json     dropped records, what of each boot is confirmed, boots of which nothing is left, how many numbers
-                     were used up without a record after a segment; by rename
+    account.json     dropped records, what of each boot is confirmed, boots of which nothing is left, where damaged
+                     segments end; by rename
 """
 
 import json
@@ -43,7 +43,9 @@ class Backlog:
         found = lent("opening").opened(folder)
         self._index, self.damaged = found["index"], found["damaged"]
         self.dropped, self._marks, self._gone = found["dropped"], found["marks"], found["gone"]
-        self._skipped = found["skipped"]
+        self._ends = found[
+            "ends"
+        ]  # of damaged segments: the number of the last sound record, the rest is counted
         self._let_go()
 
     # ---- what is made
@@ -61,7 +63,6 @@ class Backlog:
         while not self._written(one):
             if not self._make_room():
                 self.dropped += 1
-                self._skip()
                 raise FullError
         if self._writer.size >= self._segment:
             self._roll()
@@ -160,11 +161,7 @@ class Backlog:
             "dropping": self._dropping,
             "marks": {boot: seq for boot, seq in self._marks.items() if boot in known},
             "gone": self._gone,
-            "skipped": {
-                str(entry[_NUMBER]): self._skipped[entry[_NUMBER]]
-                for entry in self._index
-                if entry[_NUMBER] in self._skipped
-            },
+            "ends": [[entry[_NUMBER], entry[_LAST]] for entry in self._index if entry[_NUMBER] in self._ends],
         }
         path = self._path(_ACCOUNT)
         with open(path + ".new", "w") as file:
@@ -180,12 +177,6 @@ class Backlog:
         self.save()
 
     # ---- inside
-
-    def _skip(self):
-        """Remember that a number without a record, which is counted, follows the last segment of this boot."""
-        if self._index and self._index[-1][_BOOT] == self.boot:
-            number = self._index[-1][_NUMBER]
-            self._skipped[number] = self._skipped.get(number, 0) + 1
 
     def _written(self, one):
         """Write a row durably; False when there is no room."""
@@ -315,7 +306,7 @@ class Backlog:
             self.damaged += 1
             confirmed = self._marks.get(entry[_BOOT], 0)
             self._remember(entry, max(0, entry[_LAST] - max(seen, confirmed)))
-            entry[_LAST] = seen
+            entry[_LAST] = self._ends[entry[_NUMBER]] = seen
 
     def _path(self, name):
         return self._folder + "/" + name

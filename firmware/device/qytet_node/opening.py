@@ -18,19 +18,19 @@ class CorruptError(Exception):
 
 
 def opened(folder):
-    """A dictionary: index (rows, oldest first), damaged, dropped, marks, gone, skipped. Clears away what is none."""
+    """A dictionary: index (rows, oldest first), damaged, dropped, marks, gone, ends. Clears away what is none."""
     try:
         os.mkdir(folder)
     except OSError as error:
         if error.errno != errno.EEXIST:
             raise
-    found = {"index": [], "damaged": 0, "dropped": 0, "marks": {}, "gone": {}, "skipped": {}}
+    found = {"index": [], "damaged": 0, "dropped": 0, "marks": {}, "gone": {}, "ends": {}}
     dropping = _read_account(folder, found)
     for name in sorted(os.listdir(folder)):
         if name.endswith(".seg"):
             _take(folder + "/" + name, int(name[:-4], 16), dropping, found)
     for place, entry in enumerate(found["index"]):
-        entry[_LAST] = _last(folder, found, place, entry)
+        entry[_LAST] = _last(folder, found, place)
     return found
 
 
@@ -42,7 +42,7 @@ def _read_account(folder, found):
         found["dropped"] = int(account["dropped"])
         found["marks"] = {str(boot): int(seq) for boot, seq in account["marks"].items()}
         found["gone"] = {str(boot): int(seq) for boot, seq in account["gone"].items()}
-        found["skipped"] = {int(number): int(count) for number, count in account.get("skipped", {}).items()}
+        found["ends"] = {int(number): int(last) for number, last in account.get("ends", ())}
         return int(account["dropping"])
     except OSError:
         pass  # none was written yet
@@ -68,12 +68,15 @@ def _take(path, number, dropping, found):
         found["index"].append([number, boot, first, first - 1, size])
 
 
-def _last(folder, found, place, entry):
+def _last(folder, found, place):
     """The number of a segment's last record: by the next one of its boot, so that only the last one must be read."""
     index = found["index"]
+    entry = index[place]
+    if entry[_NUMBER] in found["ends"]:
+        return found["ends"][entry[_NUMBER]]
     following = index[place + 1] if place + 1 < len(index) else None
     if following is not None and following[_BOOT] == entry[_BOOT]:
-        return following[_FIRST] - 1 - found["skipped"].get(entry[_NUMBER], 0)
+        return following[_FIRST] - 1
     last = entry[_FIRST] - 1
     for _, one in rows(folder + "/%08x.seg" % entry[_NUMBER]):
         last = seq_of(one)
