@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/: views, refusals, settings, gateway, commands, failures; `--check` compares.
+"""Writes the generated parts of docs/: views, refusals, settings, gateway, nodes, commands; `--check` compares.
 
 Usage: python docs/generate.py [--check]
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import commands_page
 import edge_page
 import failures_page
+import node_page
 import settings_page
 
 from qytet.db.migrate import connect, migrate
@@ -63,6 +64,7 @@ PAGES = (
     ("settings.md", settings_page.page),
     ("gateway.md", edge_page.page),
     ("commands.md", commands_page.page),
+    ("node.md", node_page.page),
     ("../how-to/node-failures.md", failures_page.page),
 )
 
