@@ -333,6 +333,7 @@ class Board:
         self._passage.heard()
         self.clock.advance(question.now_us)
         if question.op is Op.WAIT and vm is not None:
+            vm.booted = True  # the first thing that is asked once the files are mounted
             vm.hear_out()  # said before it waits, so it counts as heard before time goes on
             self._passage.wait(question)
             return

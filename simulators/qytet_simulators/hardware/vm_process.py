@@ -101,6 +101,8 @@ class VmProcess:
             os.close(requests)
             os.close(answers)
         self._alive = True
+        self.booted = False
+        """Whether its files are the board's: a prompt before that would show those of the machine below."""
         self._last = b""
         os.set_blocking(self._master, False)
         loop.watch(self._requests, self._hear)
@@ -125,7 +127,8 @@ class VmProcess:
         """Onto its terminal; Ctrl-C interrupts a program that runs, and is a key like others at the prompt."""
         for piece in _split(data):
             if piece == b"\x03" and not self.at_prompt:
-                self._process.send_signal(signal.SIGINT)
+                if self.booted:
+                    self._process.send_signal(signal.SIGINT)
             else:
                 with contextlib.suppress(OSError):
                     os.write(self._master, piece)

@@ -1,25 +1,22 @@
 """Runs first in the VM: does what the ESP32 port does from power-on to the program's main.py.
 
 The flash's file system becomes `/`; blank flash gets a new one, a broken one is said so for ever, as on the board.
-Ctrl-C before that begins anew: a prompt without the board's files would show those of the machine that it runs on.
+Until then nothing interrupts: a prompt without the board's files would show those of the machine that it runs on.
 """
 
 import os
 import sys
 
 sys.path[:] = [os.getenv("QYTET_SHIMS"), ".frozen"]
-try:
-    import _bench
-    import esp32
-    import machine
-    import network
-    import onewire
-    import select
-    import socket
-    import time
-    import vfs
-except KeyboardInterrupt:
-    sys.exit(1)
+import _bench
+import esp32
+import machine
+import network
+import onewire
+import select
+import socket
+import time
+import vfs
 
 
 def _mount(offset, size):
@@ -64,12 +61,13 @@ def _begin():
         gc.collect()
         print(gc.mem_alloc())
         raise SystemExit
+    main, offset, size = _bench.open_channel()
+    _mount(offset, size)
+    os.chdir("/")
     try:
-        main, offset, size = _bench.open_channel()
-        _mount(offset, size)
-        os.chdir("/")
+        _bench.ask(_bench.WAIT, data=bytes(8))  # until the instant 0: "from here on Ctrl-C may come"
     except KeyboardInterrupt:
-        sys.exit(1)
+        pass
     sys.path[:] = ["", ".frozen", "/lib"]
     sys.argv[:] = []
     _run("boot.py")
