@@ -38,6 +38,7 @@ BAUDRATE = 115200
 _SLICE_S = 0.1
 _WRITE_S = 5.0
 _AGAIN_S = 0.2
+_BUSY_S = 2.0
 _PULSE_S = 0.1
 """How long EN is held low; esptool holds it as long."""
 _NO_SUCH_LINES = (errno.ENOTTY, errno.EINVAL)
@@ -77,7 +78,7 @@ class Line:
     def __init__(self, url: str, baudrate: int = BAUDRATE) -> None:
         self.url, self._baudrate = url, baudrate
         self._same = _hardware_of(url)
-        self._port = self._open()
+        self._port = self._open_patiently()
 
     def __enter__(self) -> Self:
         return self
@@ -172,6 +173,19 @@ class Line:
             pass
 
     # ---- inside
+
+    def _open_patiently(self) -> Any:
+        """A port that has just appeared is looked at by others too: ModemManager, an editor that lists boards."""
+        end = time.monotonic() + _BUSY_S
+        while True:
+            try:
+                return self._open()
+            except BoardError:
+                raise
+            except QytetError:
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(_AGAIN_S)
 
     def _open(self) -> Any:
         local = "://" not in self.url

@@ -11,15 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from qytet_bench.fitness import UnfitError, check_board, check_identity
 from qytet_bench.line import BoardError, Line, LineGoneError, RestartedError, SilentError
 from qytet_bench.onboard import PART, About, FullError, OnBoard
 from qytet_bench.progress import Shown
 from qytet_bench.repl import Repl
 
-__all__ = ["LAST", "MICROPYTHON", "Provisioned", "provision"]
+__all__ = ["LAST", "Provisioned", "provision"]
 
-MICROPYTHON = (1, 29, 0)
-"""What the node is tested with."""
 LAST = ("/boot.py", "/slot.json", "/main.py")
 """Written last, in this order: without them no program starts."""
 _FOLDERS = ("/a", "/b", "/etc")
@@ -29,7 +28,6 @@ _IDENTITY = ("node.json", "node.trial.json", "ca.der", "cert.der", "key.der", "u
 _HALF = (PART, ".new")
 _STARTERS = ("/main.py", "/boot.py")
 _BLOCK = 4096
-_MPY = 6
 _ATTEMPTS = 6
 _ENTRIES = 3
 _BACK_S = 30.0
@@ -78,27 +76,37 @@ def _provision(
     check: Callable[[About], None] | None,
 ) -> Provisioned:
     began = time.monotonic()
-    work.look_again()
-    about = work.about
-    _check(about, chip)
-    if check is not None:
-        check(about)
-    if who is not None and not work.discards:
-        _check_identity(about, who)
-    done = Provisioned(about)
+    done: Provisioned | None = None
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            if attempt > 1:
-                work.look_again()
-            work.finish(done, new_owner=who is not None and about.who not in (None, who))
+            work.look_again()
+            if done is None:
+                _may(work, chip, who, check)
+                done = Provisioned(work.about)
+            work.finish(done, new_owner=who is not None and done.about.who not in (None, who))
             break
-        except (RestartedError, SilentError, LineGoneError) as error:
-            done.breaks += 1
-            if attempt == _ATTEMPTS:
+        except (UnfitError, FullError):
+            raise
+        except (
+            BoardError
+        ) as error:  # a reset, a pulled cable, noise: what is on the board by now is looked at anew
+            if attempt == _ATTEMPTS or (done is None and isinstance(error, SilentError)):
                 raise
-            shown.say(f"{error.what} Finding it again.")
-    done.took_s = time.monotonic() - began
+            work.breaks += 1
+            shown.say(f"{error.what} Trying again.")
+    assert done is not None
+    done.breaks, done.took_s = work.breaks, time.monotonic() - began
     return done
+
+
+def _may(
+    work: "_Work", chip: str, who: tuple[str, str] | None, check: Callable[[About], None] | None
+) -> None:
+    check_board(work.about, chip)
+    if check is not None:
+        check(work.about)
+    if who is not None and not work.discards:
+        check_identity(work.about, who)
 
 
 class _Work:
@@ -109,6 +117,7 @@ class _Work:
     ) -> None:
         self._line, self._files, self._shown = line, files, shown
         self.discards = discard_backlog
+        self.breaks = 0
         self._digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
         self._repl = Repl(line)
         self._board = OnBoard(self._repl)
@@ -241,34 +250,3 @@ def _is_stale(path: str) -> bool:
 def _blocks(size: int) -> int:
     """Bytes that a file takes of the flash, its entry included."""
     return -(-(size + 64) // _BLOCK) * _BLOCK
-
-
-def _check(about: About, chip: str) -> None:
-    if about.name != "micropython":
-        raise BoardError(
-            f"The board runs {about.name or 'something else'}, not MicroPython.", do="`qytet bench flash`."
-        )
-    if about.version < MICROPYTHON or about.mpy != _MPY:
-        found, wanted = (".".join(map(str, version)) for version in (about.version, MICROPYTHON))
-        raise BoardError(
-            f"The board runs MicroPython {found}.",
-            why=f"The node is made for {wanted} and later, with .mpy files of version {_MPY}.",
-            do="Write a newer image: `qytet bench flash`.",
-        )
-    if chip and about.chip and about.chip != chip:
-        raise BoardError(
-            f"The board has the chip {about.chip}, and the node's settings are for {chip}.",
-            why=f"It calls itself {about.machine!r}.",
-            do="Take the right board, or give the one that this is by --board.",
-        )
-
-
-def _check_identity(about: About, who: tuple[str, str]) -> None:
-    """Readings of one node must never be sent under another's name."""
-    if about.who is not None and about.who != who and about.held:
-        city, device = about.who
-        raise BoardError(
-            f"The board is {device} of {city} and holds {about.held // 1024 + 1} KB of its readings.",
-            why=f"As {who[1]} it would send under that name whatever the city has not stored yet.",
-            do="Let it send them first; then, or to give them up, repeat with --discard-backlog.",
-        )

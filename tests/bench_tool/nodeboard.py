@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import pty
+import queue
 import select
 import threading
 import tty
@@ -55,68 +56,77 @@ class BadLine:
     """A pseudo-terminal between a tool and a port; `to_board` and `to_tool` may change, drop or add what passes.
 
     `vanish` takes the port away, as a pulled cable does; `come_back` gives it again under the same name (a link).
+    Descriptors are opened and closed in its own thread alone: a number that is closed elsewhere is soon another's.
     """
 
     def __init__(self, port: str, link: Path) -> None:
         self.path = str(link)
-        self._port, self._link = port, link
+        self._link = link
         self.to_board: Meddle = bytes
         self.to_tool: Meddle = bytes
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], None], threading.Event]] = queue.SimpleQueue()
         self._wake_read, self._wake_write = os.pipe()
         self._far = os.open(port, os.O_RDWR | os.O_NOCTTY)
         tty.setraw(self._far)
         self._near = self._slave = -1
-        self.come_back()
+        self._ends = False
         self._thread = threading.Thread(target=self._run, name="bad line")
 
     def __enter__(self) -> Self:
         self._thread.start()
+        self.come_back()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self.vanish()
+        self._ends = True
         os.write(self._wake_write, b"x")
         self._thread.join(10)
-        self.vanish()
         for one in (self._far, self._wake_read, self._wake_write):
             os.close(one)
 
     def vanish(self) -> None:
         """The cable is out."""
-        with self._lock:
-            near, self._near = self._near, -1
-            if near >= 0:
-                self._link.unlink(missing_ok=True)
-                os.close(self._slave)
-                os.close(near)
+        self._do(self._close)
 
     def come_back(self) -> None:
         """It is in again."""
-        with self._lock:
-            self._near, self._slave = pty.openpty()
-            tty.setraw(self._slave)
-            self._link.symlink_to(os.ttyname(self._slave))
-        with contextlib.suppress(AttributeError):
-            os.write(self._wake_write, b"x")
+        self._do(self._open)
+
+    def _do(self, job: Callable[[], None]) -> None:
+        done = threading.Event()
+        self._jobs.put((job, done))
+        os.write(self._wake_write, b"x")
+        assert done.wait(10)
+
+    def _open(self) -> None:
+        self._near, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        self._link.symlink_to(os.ttyname(self._slave))
+
+    def _close(self) -> None:
+        if self._near >= 0:
+            self._link.unlink()
+            os.close(self._slave)
+            os.close(self._near)
+            self._near = self._slave = -1
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            with self._lock:
-                near = self._near
-            watched = [self._far, self._wake_read] + ([near] if near >= 0 else [])
-            ready, _, _ = select.select(watched, [], [], 0.05)
+        while not self._ends:
+            near = self._near
+            ready, _, _ = select.select(
+                [self._far, self._wake_read, *([near] if near >= 0 else [])], [], [], 10
+            )
+            if self._far in ready:
+                data = self.to_tool(os.read(self._far, 4096))
+                if near >= 0:
+                    os.write(near, data)
+            if near in ready:
+                with contextlib.suppress(OSError):  # the tool has closed it
+                    os.write(self._far, self.to_board(os.read(near, 4096)))
             if self._wake_read in ready:
                 os.read(self._wake_read, 64)
-            with contextlib.suppress(OSError):
-                if self._far in ready:
-                    self._pass(self._far, lambda: self._near, lambda data: self.to_tool(data))
-                if near in ready and near >= 0:
-                    self._pass(near, lambda: self._far, lambda data: self.to_board(data))
-
-    def _pass(self, source: int, target: Callable[[], int], meddle: Meddle) -> None:
-        data = meddle(os.read(source, 4096))
-        with self._lock:
-            if data and target() >= 0:
-                os.write(target(), data)
+                while not self._jobs.empty():
+                    job, done = self._jobs.get()
+                    job()
+                    done.set()

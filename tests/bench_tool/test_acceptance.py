@@ -16,7 +16,7 @@ from qytet import settings as platform_settings
 from qytet.deploy import tls
 from qytet.embedded import EmbeddedPostgres
 from qytet.embedded.ports import free_port
-from qytet.errors import InputError
+from qytet.errors import InputError, NotFoundError
 from qytet_bench.acceptance import facts, run
 from qytet_bench.acceptance.api import Api
 from qytet_bench.acceptance.facts import program_version
@@ -318,6 +318,49 @@ def test_it_waits_until_all_is_well(accept: Accept, city: City, desk: Desk) -> N
     assert len(asked) == 2
     assert "..." in done.stderr
     assert record["result"] == "passed"
+
+
+def test_it_does_not_wait_for_what_will_not_change(
+    accept: Accept, city: City, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two readings in a row that cannot be are enough: the technician hears of it at once, not at the deadline."""
+    city.node(of(desk, "broken-1"), firmware=program_version(), values={"air_pressure": 300.0})
+    asked: list[str] = []
+    real = facts.fetch
+
+    def fetch(api: Api, subject: facts.Subject) -> facts.Facts:
+        found = real(api, subject)
+        asked.append("")
+        found.latest["air_pressure"]["phenomenon_time"] += str(len(asked))
+        return found
+
+    monkeypatch.setattr(run, "fetch", fetch)
+    done, record = accept("broken-1", "--within", "60")
+    assert (done.exit_code, failing(record), len(asked)) == (1, ["sensor:weather"], 2)
+
+
+def test_ctrl_c_leaves_no_record(accept: Accept, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An acceptance that was interrupted did not happen: exit code 130, and no file that says otherwise."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "fetch", interrupted)
+    done = desk.run("test", "--device", "well-1")
+    assert done.exit_code == 130
+    assert "no record" in done.stderr
+    assert list(desk.folder.rglob("well-1*")) == []
+
+
+def test_a_device_of_a_tray_is_found_in_its_list(accept: Accept, city: City, desk: Desk) -> None:
+    """Site and profile come from the list; a device that is not in it is refused."""
+    listed = desk.folder / "devices.csv"
+    listed.write_text("device,site,profile\ntray-1,lana,waste\n")
+    city.node(of(desk, "tray-1", "waste"), firmware=program_version(), site="lana")
+    _, record = accept("tray-1", "--devices", str(listed))
+    assert (failing(record), record["site"], record["profile"]) == ([], "lana", "waste")
+    with pytest.raises(NotFoundError, match="tray-2"):
+        accept("tray-2", "--devices", str(listed))
 
 
 def test_the_cable_tells_why(accept: Accept, city: City, desk: Desk, tmp_path: Path) -> None:
