@@ -37,11 +37,11 @@ def _operations(vm: MicroPython, workshop: Workshop, order: Any) -> int:
 def test_a_cut_all_along_an_update(micropython: MicroPython, workshop: Workshop) -> None:
     """Old before the new one is whole, new afterwards; `done` if and only if the new one runs.
 
-    Every fifth operation while files are written, every single one from the last file to the answer.
+    Every eighth operation while files are written, every second one from the last file to the answer.
     """
     update = workshop.update("0.2.0")
     last = _operations(micropython, workshop, update)
-    cuts = [[number] for number in (*range(1, last - 60, 5), *range(last - 60, last + 1))]
+    cuts = [[number] for number in (*range(1, last - 50, 8), *range(last - 50, last + 1, 2))]
     outcomes = []
     for (cut,), found in zip(cuts, _cut(micropython, workshop, update, cuts), strict=True):
         outcomes.append((found["answers"]["u1"][0], found["runs"], found["slot"]))
@@ -51,8 +51,8 @@ def test_a_cut_all_along_an_update(micropython: MicroPython, workshop: Workshop)
     begun = outcomes.index(failed)  # until then the board does not know the order yet, and is given it again
     turn = outcomes.index(done, begun)
     assert outcomes == [done] * begun + [failed] * (turn - begun) + [done] * (len(cuts) - turn)
-    assert begun < 10
-    assert turn < len(cuts) - 10
+    assert begun < 5
+    assert turn < len(cuts) - 5
 
 
 def test_several_cuts_and_then_another_try(micropython: MicroPython, workshop: Workshop) -> None:
@@ -60,7 +60,7 @@ def test_several_cuts_and_then_another_try(micropython: MicroPython, workshop: W
     chance = random.Random(SEED)
     cuts = [
         [chance.randint(1, 200), *(chance.randint(1, 30) for _ in range(chance.randint(0, 3)))]
-        for _ in range(20)
+        for _ in range(12)
     ]
     boards = [
         {
@@ -79,11 +79,23 @@ def test_several_cuts_and_then_another_try(micropython: MicroPython, workshop: W
             assert second[0] == "done", (cut, second)
 
 
+def test_a_cut_while_the_version_before_is_replaced(micropython: MicroPython, workshop: Workshop) -> None:
+    """The slot that is emptied and written anew cannot be started from the first moment to the last."""
+    workshop.bundle("0.4.0")
+    rounds = [workshop.update("0.2.0"), workshop.update("0.4.0", "u2")]
+    boards = [
+        {"then": rounds, "late": True, "cuts": [cut]} for cut in (*range(1, 40, 3), *range(60, 260, 50))
+    ]
+    for board, found in zip(boards, workshop.boards(micropython, boards, seed=SEED), strict=True):
+        state = found["answers"]["u2"][0]
+        assert (state, found["runs"]) in (("done", "0.4.0"), ("failed", "0.2.0")), board["cuts"]
+
+
 def test_a_cut_on_the_way_back(micropython: MicroPython, workshop: Workshop) -> None:
     """Also while a crashing version is counted out the power may fail: the old one runs in the end, and says so."""
     update = workshop.update("0.3.0")
     last = _operations(micropython, workshop, update)
-    cuts = [[number] for number in range(last - 45, last + 1, 2)]
+    cuts = [[number] for number in range(last - 45, last + 1, 3)]
     for (cut,), found in zip(cuts, _cut(micropython, workshop, update, cuts), strict=True):
         assert (found["answers"]["u1"][0], found["runs"]) == ("failed", "0.1.0"), cut
         assert found["state"]["trial"] is None, cut
@@ -95,7 +107,7 @@ def test_a_cut_while_settings_are_tried(micropython: MicroPython, workshop: Work
     order = ("n1", "network", NEW)
     muted = () if good else ("node.trial.json",)
     last = _operations(micropython, workshop, order)
-    cuts = [[number] for number in range(1, last + 8, 1 if good else 2)]
+    cuts = [[number] for number in range(1, last + 8, 1 if good else 4)]
     states = set()
     for (cut,), found in zip(cuts, _cut(micropython, workshop, order, cuts, muted=muted), strict=True):
         state = found["answers"]["n1"][0]

@@ -16,7 +16,11 @@ class Flash:
         self.erases = [0] * blocks
         self.operations = 0
         self.cut_at = None
-        self.off = False
+        self.off = self.gone = False
+
+    def forget(self):
+        """Nobody cares any more: files of before that the collector closes write to nothing, and raise nothing."""
+        self.off = self.gone = True
 
     def after_cut(self):
         """The same chip with power again: a device of its own, so that no file of before can write to it."""
@@ -34,12 +38,16 @@ class Flash:
         return self.off
 
     def readblocks(self, block, buffer, offset=0):
+        if self.gone:
+            return
         if self.off:
             raise PowerCut(errno.EIO)
         start = block * self.size + offset
         buffer[:] = self.data[start : start + len(buffer)]
 
     def writeblocks(self, block, buffer, offset=0):
+        if self.gone:
+            return
         start, size = block * self.size + offset, len(buffer)
         torn = self._cut()
         if torn:
@@ -54,7 +62,7 @@ class Flash:
             return self.count
         if operation == 5:
             return self.size
-        if operation == 6:
+        if operation == 6 and not self.gone:
             torn = self._cut()
             start, size = argument * self.size, self.rand(self.size + 1) if torn else self.size
             self.data[start : start + size] = b"\xff" * size

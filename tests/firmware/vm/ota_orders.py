@@ -1,7 +1,8 @@
 """For the VM: one order after the other, each on a new board; prints a line with @ and JSON for each.
 
 The argument is a JSON file: world (see `ota_world.World`), seed, boards: `orders` together, `then` one after the
-other, `cuts` (flash operations until the power fails), `files` that differ, `muted` settings with which nothing comes.
+other, `cuts` (flash operations until the power fails; `late`: only of the last order), `files` that differ, `muted`
+settings with which nothing comes.
 """
 # MicroPython has no pathlib.
 # ruff: noqa: PTH123, PTH208
@@ -26,14 +27,15 @@ def tried(board):
         world.put(path, text.encode())
     world.muted = board.get("muted", ())
     began = world.flash.operations
-    cuts = board.get("cuts", ())
-    for orders in [board.get("orders", ())] + [[one] for one in board.get("then", ())]:
+    cuts, rounds = board.get("cuts", ()), [board.get("orders", ())] + [[one] for one in board.get("then", ())]
+    for orders in rounds:
         for order in orders:
             world.order(*order)
         world.settled = False
         if orders:
-            world.until_settled(cuts)
-            cuts = ()
+            late = board.get("late", False)
+            world.until_settled(cuts if not late or orders is rounds[-1] else ())
+            cuts = cuts if late else ()
     version, slot, named = world.lives[-1]
     with open("/etc/node.json") as file:
         settings = json.load(file)

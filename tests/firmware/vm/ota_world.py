@@ -5,7 +5,7 @@ is here: it gives orders until they are answered, and stores what the program se
 An uptime is virtual; only `World._life` lets it pass.
 """
 # MicroPython has no pathlib.
-# ruff: noqa: PTH102, PTH123
+# ruff: noqa: PTH102, PTH116, PTH123
 
 import asyncio
 import gc
@@ -82,6 +82,7 @@ class World:
 
     def again(self):
         """A new board, and a city that knows nothing of it."""
+        self.flash.forget()
         self.flash = Flash(0, _rand, _BLOCK)
         self.flash.count, self.flash.data = len(self._image) // _BLOCK, bytearray(self._image)
         self.flash.erases = [0] * self.flash.count
@@ -147,12 +148,19 @@ class World:
             assert self.boot() == "reset"
             assert not self.broken, self.broken
             if self.flash.off:
-                self.flash = self.flash.after_cut()
+                self._power_again()
                 self._cut_next(cuts)
                 self.mount()
+                self._startable_is_whole()
             elif self.settled:
                 return
         raise AssertionError(("never settled", self.lives, self.answers))
+
+    def _power_again(self):
+        dead, self.flash = self.flash, self.flash.after_cut()
+        dead.forget()
+        asyncio.new_event_loop()
+        gc.collect()
 
     def _cut_next(self, cuts):
         self.flash.cut_at = self.flash.operations + cuts.pop(0) if cuts else None
@@ -162,6 +170,24 @@ class World:
         for path, content in self.slots[version]:
             with open(root + "/" + path, "rb") as file:
                 assert file.read() == content, (version, root, path)
+
+    def _startable_is_whole(self):
+        """Whatever could be imported as a program is a whole version, also in the slot that does not run."""
+        for root in ("/a", "/b"):
+            try:
+                os.stat(root + "/qytet_node/app.mpy")
+            except OSError:
+                continue
+            assert any(self._is(version, root) for version in self.slots), (
+                root + " could be started and is not whole"
+            )
+
+    def _is(self, version, root):
+        try:
+            self.whole(version, root)
+        except (AssertionError, OSError):
+            return False
+        return True
 
     # ---- the program, called by `ota_app.py`
 
