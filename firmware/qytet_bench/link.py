@@ -113,11 +113,21 @@ def _short_class(node: ast.ClassDef) -> ast.ClassDef:
     """The class with `_a`, `_b` … for its private attributes and methods."""
     every = (f"_{first}{second}" for second in ("", *_LETTERS) for first in _LETTERS)
     short: dict[str, str] = {}
+
+    def given(name: str) -> str:
+        if not _is_private(name):
+            return name
+        return short[name] if name in short else short.setdefault(name, next(every))
+
     for one in ast.walk(node):
-        if isinstance(one, ast.Attribute) and _is_private(one.attr):
-            one.attr = short[one.attr] if one.attr in short else short.setdefault(one.attr, next(every))
-        elif isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef) and _is_private(one.name):
-            one.name = short[one.name] if one.name in short else short.setdefault(one.name, next(every))
+        if isinstance(one, ast.Attribute):
+            one.attr = given(one.attr)
+        elif isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef):
+            one.name = given(one.name)
+    for one in (target for line in node.body if isinstance(line, ast.Assign) for target in line.targets):
+        for name in ast.walk(one):
+            if isinstance(name, ast.Name):
+                name.id = given(name.id)
     return node
 
 

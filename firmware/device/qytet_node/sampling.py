@@ -27,22 +27,28 @@ class Sensor:
     `warm`: the board was not without power, so that a sensor which is always `powered` need not warm up.
     """
 
+    # What most sensors have lies in the class, once for all of them.
+    errors = readings = 0
+    last_error, absent = "", False
+    _read_ms, _powered, _duty, channel, _at_once = READ_MS, False, False, None, ()
+
     def __init__(self, spec, driver, clock, warm=False):
         self.name = spec["name"]
-        self.errors = 0
-        self.last_error = ""
-        self.absent = False
-        self.readings = 0
         self.latest = {}
         self.window = Window({same(key): same(rule) for key, rule in spec["keys"].items()})
         self.driver, self._clock = driver, clock
         self.every = max(int(spec["every_s"] * 1000), driver.MIN_INTERVAL_MS)
-        self._read_ms = getattr(driver, "READ_MS", READ_MS)
-        self._powered = spec.get("powered", False)
+        if hasattr(driver, "READ_MS"):
+            self._read_ms = driver.READ_MS
+        if spec.get("powered"):
+            self._powered = True
         self.warm_up = 0 if self._powered and warm else driver.WARM_UP_MS
-        self._duty = spec.get("duty", False)
-        self.channel = spec.get("channel")
-        self._at_once = spec.get("at_once", ())
+        if spec.get("duty"):
+            self._duty = True
+        if spec.get("channel"):
+            self.channel = spec["channel"]
+        if spec.get("at_once"):
+            self._at_once = spec["at_once"]
 
     async def run(self, told=None):
         """Measure for ever; `told(values)` hears at once of values that changed, if the profile asks for that."""

@@ -64,8 +64,8 @@ async def _live(vm: Path, folder: Path, profile: str) -> Use:
             "ntp": [f"127.0.0.1:{server.ntp_port}"],
         }
         (own / "node.json").write_text(json.dumps(settings))
-        given = {"root": "a", "etc": str(own), "flash": str(own / "flash"), "dump": str(own / "heap")}
-        given |= {"records": _RECORDS, "looks": _LOOKS}
+        files = {"root": "a", "etc": str(own), "flash": str(own / "flash"), "dump": str(own / "heap")}
+        given = {**files, "records": _RECORDS, "looks": _LOOKS}
         (own / "life.json").write_text(json.dumps(given))
         said = await micropython.run(vm, "life.py", own / "life.json", folder)
     return _use(profile, said)
