@@ -1,7 +1,6 @@
 """Half an hour of a node's line to the city, over TLS to a real broker, passes in seconds, and loses nothing."""
 
 import json
-from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -12,7 +11,7 @@ from qytet_simulators.hardware.flash import FlashFile
 from tests.core.mqtt_client import Client
 from tests.hardware.bench import filesystem, install
 from tests.hardware.conftest import MakeBoard
-from tests.hardware.node import modules, put
+from tests.hardware.node import SOURCE_HEAP_KB, put, sources
 from tests.servers.mosquitto import MosquittoServer
 
 NODE = "node-1"
@@ -99,7 +98,7 @@ class City(Client):
 
 @pytest.mark.servers
 def test_half_an_hour_online_takes_seconds(
-    make_board: MakeBoard, flash: FlashFile, mosquitto_tls: MosquittoServer, tmp_path: Path
+    make_board: MakeBoard, flash: FlashFile, mosquitto_tls: MosquittoServer
 ) -> None:
     """One message a virtual minute reaches the broker once, over verified TLS, and its mark comes back."""
     mosquitto_tls.add_users([NODE])
@@ -108,11 +107,12 @@ def test_half_an_hour_online_takes_seconds(
     install(flash, {"main.py": MAIN, "given.json": json.dumps(given)})
     authority = x509.load_pem_x509_certificate(mosquitto_tls.ca_file.read_bytes())
     with filesystem(flash) as files:
-        put(files, modules(tmp_path))
+        put(files, sources())
         put(files, [("/ca.der", authority.public_bytes(Encoding.DER))])
     with City(mosquitto_tls) as city:
         assert mosquitto_tls.tls_port is not None
-        board = make_board(None, hosts={"broker.test": ("127.0.0.1", mosquitto_tls.tls_port)})
+        hosts = {"broker.test": ("127.0.0.1", mosquitto_tls.tls_port)}
+        board = make_board(None, hosts=hosts, heap_kb=SOURCE_HEAP_KB)
         board.power_on()
         said = board.console.wait_for(" end\r\n", 40)
         assert f"marks {MINUTES} last {MINUTES} minutes" in said

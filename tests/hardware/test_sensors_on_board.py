@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from qytet_bench.program import Program, build
 from qytet_simulators.hardware.board import Board
 from qytet_simulators.hardware.flash import FlashFile
 from qytet_simulators.hardware.profiles import Surroundings, surroundings
 from qytet_simulators.instruments.uart import Faults
 from tests.hardware.bench import filesystem
 from tests.hardware.conftest import MakeBoard
-from tests.hardware.node import put
+from tests.hardware.node import SOURCE_HEAP_KB, put, sources
 
 BOARD = {
     "v": 1,
@@ -22,8 +21,7 @@ BOARD = {
     "uart": {"uart1": {"tx": 33, "rx": 32}, "uart2": {"tx": 17, "rx": 16}},
 }
 BEGIN = """
-import asyncio, json, machine, onewire, sys, time
-sys.path.insert(0, "/a")
+import asyncio, json, machine, onewire, time
 from qytet_node.drivers.errors import SensorError
 from qytet_node.drivers.serial import SerialPort
 
@@ -52,12 +50,6 @@ async def main(*tasks):
 """
 
 
-@pytest.fixture(scope="module")
-def program() -> Program:
-    """The node's program as a bench compiles it."""
-    return build()
-
-
 def _rows(**drivers: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {"name": name, "driver": name, "bus": bus, "every_s": 1, "keys": {}, "options": options}
@@ -66,14 +58,17 @@ def _rows(**drivers: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _made(
-    make_board: MakeBoard, flash: FlashFile, program: Program, rows: list[dict[str, Any]], main: str
+    make_board: MakeBoard,
+    flash: FlashFile,
+    rows: list[dict[str, Any]],
+    main: str,
 ) -> tuple[Board, Surroundings]:
     around = surroundings({"sensors": rows}, BOARD, 5)
     with filesystem(flash, fresh=True) as files:
-        put(files, [(f"/a/{name}", content) for name, content in program.slot.items()])
+        put(files, sources())
         with files.open("/main.py", "w") as file:
             file.write(BEGIN + main)
-    board = make_board(None, around.wiring, start_unix_ms=1_788_256_800_000)
+    board = make_board(None, around.wiring, start_unix_ms=1_788_256_800_000, heap_kb=SOURCE_HEAP_KB)
     board.power_on()
     return board, around
 
@@ -107,7 +102,7 @@ def _near(found: Any, around: Surroundings, **slack: float) -> bool:
     )
 
 
-def test_sensors_fail_and_come_back(make_board: MakeBoard, flash: FlashFile, program: Program) -> None:
+def test_sensors_fail_and_come_back(make_board: MakeBoard, flash: FlashFile) -> None:
     """Each fault of a wire, a bus or the truth is the error that it should be; afterwards readings are true again."""
     rows = _rows(
         sds011=("uart1", {}),
@@ -128,7 +123,7 @@ asyncio.run(main(
     ("ds18b20", DS18B20(wire), 1000),
 ))
 """
-    board, around = _made(make_board, flash, program, rows, main)
+    board, around = _made(make_board, flash, rows, main)
     around.world.script("waste_fill_distance", lambda _: 1.34)
     say, sensors, bus = _Said(board), around.sensors, around.wiring.i2c[22, 21]
 
@@ -170,9 +165,7 @@ asyncio.run(main(
     well(say(12))
 
 
-def test_dust_settles_and_a_window_survives_a_stall(
-    make_board: MakeBoard, flash: FlashFile, program: Program
-) -> None:
+def test_dust_settles_and_a_window_survives_a_stall(make_board: MakeBoard, flash: FlashFile) -> None:
     """A PMS5003 is true from its warm-up on; a vibration window that lost samples is begun anew, within READ_MS."""
     rows = _rows(pms5003=("uart1", {}), adxl355=("i2c0", {}))
     main = """
@@ -196,7 +189,7 @@ async def all():
 
 asyncio.run(all())
 """
-    board, around = _made(make_board, flash, program, rows, main)
+    board, around = _made(make_board, flash, rows, main)
     said = _Said(board)(50)
     assert said["stalled"]
     assert _near(said["pms5003"][0], around, pm1=0.6, pm2_5=0.6, pm10=0.6), "the first one told"
@@ -207,9 +200,7 @@ asyncio.run(all())
             assert found[key] == pytest.approx(around.world.value(key), rel=0.02)
 
 
-def test_the_chips_counter_counts_what_the_meter_does(
-    make_board: MakeBoard, flash: FlashFile, program: Program
-) -> None:
+def test_the_chips_counter_counts_what_the_meter_does(make_board: MakeBoard, flash: FlashFile) -> None:
     """`machine.Counter` counts edges without an interrupt, either edge, up or down, from any number."""
     rows = _rows(pulse=("pin:in1", {"pulses_per_unit": 1000, "rate": "water_flow_rate", "debounce_ms": 0}))
     main = """
@@ -224,7 +215,7 @@ counted = edges.look()
 print(json.dumps(["counted", [counted, rising.value(100), rising.value(), edges.since(counted - 5)]]))
 falling.deinit()
 """
-    board, around = _made(make_board, flash, program, rows, main)
+    board, around = _made(make_board, flash, rows, main)
     said = _Said(board)(310)
     (found,) = said["counted"]
     pulses = sum(1 for at in around.sensors["pulse"].at_ms if at <= 1_788_256_800_000 + 300_300)
