@@ -17,7 +17,11 @@ from qytet_simulators.hardware.vm_process import VmProcess
 __all__ = ["Passage"]
 
 _THINKS_S = 0.25
-"""A program that asks nothing for so long is computing for real: the world goes on meanwhile."""
+"""A program that asks nothing for so long may be computing for real: the world goes on meanwhile."""
+_WORKS_S = 0.1
+"""Of processor time: one that has not had it since is not computing, the machine is busy with others."""
+_STUCK_S = 3.0
+"""Silent for so long it waits for something outside; the world cannot wait for that."""
 _MOST_INTERRUPTS = 64
 _FOREVER_US = 1 << 60
 """Until when a program waits that waits for something to happen, and not for a time."""
@@ -49,13 +53,15 @@ class Passage:
         self._raised: list[Interrupt] = []
         self._news = False
         self._heard_at = 0.0
+        self._worked_s: float | None = None
+        self._thinks = False
 
     # ---- what the program does
 
     def heard(self) -> None:
         """It has spoken, or was spoken to: it does not wait."""
         self._heard_at = time.monotonic()
-        self.waits = None
+        self.waits, self._worked_s, self._thinks = None, None, False
 
     def wait(self, question: Question) -> None:
         """It hands over the time."""
@@ -104,8 +110,7 @@ class Passage:
             return self._stands.wait_for(lambda: self._standing(until_us, vm()), deadline_s)
 
     def _standing(self, until_us: int, vm: VmProcess | None) -> bool:
-        silent = time.monotonic() - self._heard_at > _THINKS_S
-        return self._clock.now_us() >= until_us and (self.waits is not None or vm is None or silent)
+        return self._clock.now_us() >= until_us and (self.waits is not None or vm is None or self._thinks)
 
     # ---- the passing itself
 
@@ -154,10 +159,23 @@ class Passage:
 
     def _computing(self, vm: VmProcess) -> float:
         """The program asks nothing: after a while the wall's time counts."""
-        if time.monotonic() - self._heard_at < _THINKS_S:
+        self._thinks = self._is_computing(vm)
+        if not self._thinks:
             self._keeper.pause()
         elif self._keeper.limit_us is not None and vm.at_prompt:
             self._keeper.go(self._keeper.limit_us, busy=False)
         else:
             self._keeper.go(self._clock.now_us() + 1_000_000, busy=True)
         return 0.05
+
+    def _is_computing(self, vm: VmProcess) -> bool:
+        """Whether it works, or reads keys, and is not merely kept from working by a machine that has much to do."""
+        silent_s = time.monotonic() - self._heard_at
+        if silent_s < _THINKS_S:
+            return False
+        if vm.at_prompt or silent_s > _STUCK_S:
+            return True
+        worked_s = vm.worked_s
+        if self._worked_s is None:
+            self._worked_s = worked_s
+        return worked_s - self._worked_s >= _WORKS_S

@@ -13,6 +13,8 @@ import tty
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import psutil
+
 from qytet.errors import QytetError
 from qytet_simulators.hardware.loop import Loop
 from qytet_simulators.hardware.protocol import Question, Questions
@@ -112,6 +114,15 @@ class VmProcess:
     def pid(self) -> int:
         """Its process."""
         return self._process.pid
+
+    @property
+    def worked_s(self) -> float:
+        """Processor time that it has had, in seconds; 0 once it has ended."""
+        try:
+            times = psutil.Process(self.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system)
 
     @property
     def at_prompt(self) -> bool:
