@@ -70,7 +70,7 @@ order by array_position(array[3, 4, 0, 2, 1, 5], status::integer), silent_s desc
 """
 _POWER = """
 select "time", sum(power) as power, sum(scheduled) as scheduled
-from qytet.light_power(:cities, :sites, :devices, :since, :till, :resolution) group by 1 order by 1
+from qytet.light_drawn(:cities, :sites, :devices, :since, :till, :resolution) group by 1 order by 1
 """
 # In a panel of a third of the width fits what fits a range three times as long.
 _FLOW = """

@@ -68,7 +68,7 @@ from lamp group by site_name, lat, lon order by 1
 """
 _POWER = """
 select "time", city, power, scheduled
-from qytet.light_power(:cities, :sites, :devices, :since, :till, :resolution) order by 1, 2
+from qytet.light_drawn(:cities, :sites, :devices, :since, :till, :resolution) order by 1, 2
 """
 _ENERGY = """
 select "time", city as metric, sum(kwh) as value
@@ -112,7 +112,7 @@ from qytet.lamp_fault(:cities, :sites, :devices, :channels, :till - interval '3 
 order by f.hours desc nulls last, 1 limit 1
 )
 select "time", label, {columns}
-from qytet.lamp_state(:cities, :sites, array(select device from worst), :channels, :since, :till, :resolution)
+from qytet.lamp_drawn(:cities, :sites, array(select device from worst), :channels, :since, :till, :resolution)
 order by 1, 2
 """
 _LAMP_PROPERTY = """

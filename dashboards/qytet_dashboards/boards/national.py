@@ -91,7 +91,7 @@ group by 1, 2 order by 1, 2
 """
 _POWER = """
 select p."time", c.name as metric, sum(p.power) as power
-from qytet.light_power(:cities, :sites, :devices, :since, :till, :resolution) p join qytet.city c using (city)
+from qytet.light_drawn(:cities, :sites, :devices, :since, :till, :resolution) p join qytet.city c using (city)
 group by 1, 2 order by 1, 2
 """
 _NIGHTS = """

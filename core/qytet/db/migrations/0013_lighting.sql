@@ -26,6 +26,16 @@ return case when level > 0 then 0.5 + (rated - 0.5) * (0.05 + 0.0095 * level) wh
 comment on function qytet.lamp_expected(double precision, double precision) is
     'Watts that a lamp should draw at a level (0 to 100 %), of which 0.5 W standby; nothing at level 0, where a relay is off.';
 
+create function qytet.lamp_scheduled(rated double precision, level double precision, lowest double precision,
+                                     highest double precision)
+returns double precision language sql immutable parallel safe
+return case when highest > 0 then  -- a level of 0 within: lit for a part of the bucket only
+                case when lowest > 0 then 1 else level / highest end * (0.5 + (rated - 0.5) * 0.05)
+                + (rated - 0.5) * 0.0095 * level
+            when highest <= 0 then 0 end;
+comment on function qytet.lamp_scheduled(double precision, double precision, double precision, double precision) is
+    'Watts that a lamp should draw in the mean of a bucket with this mean, lowest and highest level (%).';
+
 create function qytet.lamp(cities text[], sites text[], devices text[], channels text[])
 returns table (lamp integer, city text, site text, device text, channel text, label text, power integer[],
                level integer[], factor integer[], voltage integer[], ended boolean)
@@ -246,11 +256,7 @@ begin
         from judged where lamp not in (select lamp from suspect)
     )
     select j.lamp, j.bucket, j.level, j.power,
-           case when j.v_max > 0 then  -- a level of 0 within: lit for a part of the bucket only
-               case when j.v_min > 0 then 1 else j.level / j.v_max end * (0.5 + (j.rated - 0.5) * 0.05)
-               + (j.rated - 0.5) * 0.0095 * j.level
-           when j.v_max <= 0 then 0 end,
-           j.rated,
+           qytet.lamp_scheduled(j.rated, j.level, j.v_min, j.v_max), j.rated,
            case when j.v_n is null and not j.undimmed then 0
                 when j.burns then 5
                 when j.cycles then 6
@@ -269,6 +275,19 @@ comment on function qytet.lamp_bucket(text[], text[], text[], text[], integer[],
     'Of the lamps with these ids and rated powers: a quarter (fine) or hour that begins in [since, till) and has a good reading of its power: mean level (%), mean '
     'and expected power (W), rated power (W), state as in qytet.lamp_state; rests: off all the while, in daylight.';
 
+create function qytet.lamp_resolution(lamps bigint, wanted text, since timestamptz, till timestamptz) returns text
+language plpgsql immutable parallel safe as $$
+declare
+    buckets constant double precision := lamps * extract(epoch from till - since) / 3600;  -- hours
+    fit text := replace(qytet.resolution(wanted, since, till), 'raw', '15min');
+begin
+    if wanted = 'auto' and fit = '15min' and buckets * 4 > 20000 then fit := 'hour'; end if;
+    if wanted = 'auto' and fit = 'hour' and buckets > 20000 then fit := 'day'; end if;
+    return fit;
+end $$;
+comment on function qytet.lamp_resolution(bigint, text, timestamptz, timestamptz) is
+    'qytet.resolution for so many lamps: 15min or more, and auto is coarser for many, up to 20,000 buckets.';
+
 create function qytet.lamp_state(cities text[], sites text[], devices text[], channels text[], since timestamptz,
                                  till timestamptz, wanted text)
 returns table ("time" timestamptz, city text, site text, device text, channel text, label text, level double precision,
@@ -278,13 +297,10 @@ set plan_cache_mode = force_custom_plan set jit = off set enable_mergejoin = off
 set max_parallel_workers_per_gather = 0 as $$
 #variable_conflict use_column
 declare
-    hours constant double precision := extract(epoch from till - since) / 3600;
-    fit text := replace(qytet.resolution(wanted, since, till), 'raw', '15min');
-    lamps integer[]; ratings double precision[]; every bigint;
+    fit constant text := qytet.lamp_resolution(
+        (select count(*) from qytet.lamp(cities, sites, devices, channels)), wanted, since, till);
+    lamps integer[]; ratings double precision[];
 begin
-    select count(distinct y.lamp) into every from qytet.lamp(cities, sites, devices, channels) y;
-    if wanted = 'auto' and fit = '15min' and every * hours * 4 > 20000 then fit := 'hour'; end if;
-    if wanted = 'auto' and fit = 'hour' and every * hours > 20000 then fit := 'day'; end if;
     if fit = 'day' then
         return query with lamp as materialized (select * from qytet.lamp(cities, sites, devices, channels)),
         day as materialized (
@@ -321,6 +337,44 @@ comment on function qytet.lamp_state(text[], text[], text[], text[], timestamptz
     'transitions in 60 min while commanded), 7 power off its expectation (all > 15 % and > 5 W, three reports). A civil day '
     '(of Europe/Tirane) has its hours'' most frequent fault, if any. auto is coarser than elsewhere for many lamps: up to '
     '20,000 buckets.';
+
+create function qytet.lamp_drawn(cities text[], sites text[], devices text[], channels text[], since timestamptz,
+                                 till timestamptz, wanted text)
+returns table ("time" timestamptz, city text, site text, device text, channel text, label text, level double precision,
+               power double precision, expected double precision)
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set jit = off set enable_mergejoin = off set enable_nestloop = off
+set max_parallel_workers_per_gather = 0 as $$
+#variable_conflict use_column
+declare
+    fit constant text := qytet.lamp_resolution(
+        (select count(*) from qytet.lamp(cities, sites, devices, channels)), wanted, since, till);
+    streams constant integer[] := qytet.streams(cities, sites, devices, channels, '{lamp_active_power,lamp_dimming_level}');
+begin
+    if fit = 'day' then
+        return query select y."time", l.city, l.site, l.device, l.channel, l.label, y.level, y.power, y.expected
+        from qytet.lamp_day(cities, sites, devices, channels, since, till) y
+        join qytet.lamp(cities, sites, devices, channels) l using (lamp) where y."time" is not null order by 1;
+        return;
+    end if;
+    return query
+    with lamp as materialized (
+        select l.*, y.rated from qytet.lamp(cities, sites, devices, channels) l
+        left join (select y.lamp, max(y.rated) as rated
+                   from qytet.lamp_day(cities, sites, devices, channels, till, till) y group by 1) y using (lamp)
+    ), part as materialized (
+        select * from qytet.lamp_part(streams, since, till, fit = '15min')
+    ), level as (
+        select l.lamp, v.* from lamp l cross join unnest(l.level) i (id) join part v on v.datastream_id = i.id
+    )
+    select p.bucket, l.city, l.site, l.device, l.channel, l.label, v.mean, p.mean,
+           qytet.lamp_scheduled(l.rated, v.mean, v.min, v.max)
+    from lamp l cross join unnest(l.power) i (id) join part p on p.datastream_id = i.id
+    left join level v on v.lamp = l.lamp and v.bucket = p.bucket
+    order by 1;
+end $$;
+comment on function qytet.lamp_drawn(text[], text[], text[], text[], timestamptz, timestamptz, text) is
+    'qytet.lamp_state without its state, for whoever does not ask for that.';
 
 -- A dark lamp is proven dark by night only: its days, and hours without readings, do not end the fault. What does end it
 -- is a sign of health: light without fault, or for a day-burner an hour of daylight at rest.
@@ -370,32 +424,25 @@ comment on function qytet.lamp_fault(text[], text[], text[], text[], timestamptz
     'up to 2 days, else an hour), how many hours it showed, and whether no sign of health came after it. By day a lamp is '
     'not asked to burn: that is no sign of health.';
 
-create function qytet.light_power(cities text[], sites text[], devices text[], since timestamptz, till timestamptz,
+create function qytet.light_drawn(cities text[], sites text[], devices text[], since timestamptz, till timestamptz,
                                   wanted text)
-returns table ("time" timestamptz, city text, power double precision, scheduled double precision, lamps_on bigint,
-               lamps_dark bigint)
+returns table ("time" timestamptz, city text, power double precision, scheduled double precision, lamps_on bigint)
 language plpgsql stable parallel safe
 set plan_cache_mode = force_custom_plan set jit = off set enable_mergejoin = off set enable_nestloop = off
 set max_parallel_workers_per_gather = 0 as $$
 #variable_conflict use_column
 declare
-    hours constant double precision := extract(epoch from till - since) / 3600;
-    fit text := replace(qytet.resolution(wanted, since, till), 'raw', '15min');
-    origin timestamptz := since;
+    fit constant text := qytet.lamp_resolution(
+        (select count(*) from qytet.lamp(cities, sites, devices, '{*}')), wanted, since, till);
     streams constant integer[] := qytet.streams(cities, sites, devices, '{*}', '{lamp_active_power,lamp_dimming_level}');
-    every bigint;
 begin
-    select count(*) into every from qytet.lamp(cities, sites, devices, '{*}');
-    if wanted = 'auto' and fit = '15min' and every * hours * 4 > 20000 then fit := 'hour'; end if;
-    if wanted = 'auto' and fit = 'hour' and every * hours > 20000 then fit := 'day'; end if;
-    if fit = 'day' then origin := date_trunc('day', since, 'Europe/Tirane'); end if;
     return query
     with day as materialized (
         select * from qytet.lamp_day(cities, sites, devices, '{*}', since, till)
     ), lamp as materialized (
-        select l.lamp, l.city, l.power, l.level, y.rated, y.doubtful
+        select l.lamp, l.city, l.power, l.level, y.rated
         from qytet.lamp(cities, sites, devices, '{*}') l
-        left join (select y.lamp, max(y.rated) as rated, bool_or(y.doubtful) as doubtful from day y group by 1) y using (lamp)
+        left join (select y.lamp, max(y.rated) as rated from day y group by 1) y using (lamp)
     ), member as materialized (
         select i as id, l.city, true as power, 0.036 * l.rated as watts, null::double precision as at_least, null::double precision as by_level
         from lamp l cross join unnest(l.power) i
@@ -408,30 +455,52 @@ begin
         union all
         select o.datastream_id, o.bucket, o.mean, o.min, o.max from qytet.observation_hour o
         where fit = 'hour' and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0
-    ), sums as (
-        select p.bucket, m.city, sum(p.mean) filter (where m.power) as power,
-               sum(case when p.max > 0 then case when p.min > 0 then 1 else p.mean / p.max end * m.at_least
-                                            + m.by_level * p.mean else 0 end) filter (where not m.power and m.at_least is not null) as scheduled,
-               count(*) filter (where m.power and p.mean >= m.watts) as lit
-        from part p join member m on m.id = p.datastream_id group by 1, 2
-        union all
-        select y."time", l.city, sum(y.power), sum(y.expected), count(*) filter (where y.power >= 0.036 * y.rated)
-        from day y join lamp l using (lamp) where fit = 'day' and y."time" is not null group by 1, 2
-    ), dark as (
-        select case when fit = 'day' then date_trunc('day', b."time", 'Europe/Tirane') else b."time" end as bucket, l.city,
-               count(distinct b.lamp) as dark
-        from qytet.lamp_bucket(cities, sites, devices, '{*}', array(select l.lamp from lamp l where l.doubtful order by 1),
-                               array(select l.rated from lamp l where l.doubtful order by l.lamp), origin, till,
-                               fit = '15min') b
-        join lamp l using (lamp) where b.state = 4 group by 1, 2
     )
-    select s.bucket, s.city, s.power, s.scheduled, s.lit, coalesce(d.dark, 0)
-    from sums s left join dark d using (bucket, city) order by 1, 2;
+    select p.bucket, m.city, sum(p.mean) filter (where m.power),
+           sum(case when p.max > 0 then case when p.min > 0 then 1 else p.mean / p.max end * m.at_least
+                                        + m.by_level * p.mean else 0 end) filter (where not m.power and m.at_least is not null),
+           count(*) filter (where m.power and p.mean >= m.watts)
+    from part p join member m on m.id = p.datastream_id group by 1, 2
+    union all
+    select y."time", l.city, sum(y.power), sum(y.expected), count(*) filter (where y.power >= 0.036 * y.rated)
+    from day y join lamp l using (lamp) where fit = 'day' and y."time" is not null group by 1, 2
+    order by 1, 2;
+end $$;
+comment on function qytet.light_drawn(text[], text[], text[], timestamptz, timestamptz, text) is
+    'A city''s bucket of 15 min or more (a civil day is one of Europe/Tirane): mean power of its metered lamps and what they '
+    'should draw at the commanded level (W), and how many are lit. Lamps whose rated power is not known yet are not '
+    'scheduled. auto is coarser than elsewhere for many lamps: up to 20,000 buckets of lamps.';
+
+create function qytet.light_power(cities text[], sites text[], devices text[], since timestamptz, till timestamptz,
+                                  wanted text)
+returns table ("time" timestamptz, city text, power double precision, scheduled double precision, lamps_on bigint,
+               lamps_dark bigint)
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set jit = off set enable_mergejoin = off set enable_nestloop = off
+set max_parallel_workers_per_gather = 0 as $$
+#variable_conflict use_column
+declare
+    fit constant text := qytet.lamp_resolution(
+        (select count(*) from qytet.lamp(cities, sites, devices, '{*}')), wanted, since, till);
+    origin constant timestamptz := case fit when 'day' then date_trunc('day', since, 'Europe/Tirane') else since end;
+    lamps integer[]; ratings double precision[];
+begin
+    select array_agg(y.lamp), array_agg(y.rated) into lamps, ratings
+    from (select y.lamp, max(y.rated) as rated from qytet.lamp_day(cities, sites, devices, '{*}', since, till) y
+          group by y.lamp having bool_or(y.doubtful)) y;
+    return query
+    with dark as (
+        select case when fit = 'day' then date_trunc('day', b."time", 'Europe/Tirane') else b."time" end as "time", l.city,
+               count(distinct b.lamp) as lamps
+        from qytet.lamp_bucket(cities, sites, devices, '{*}', lamps, ratings, origin, till, fit = '15min') b
+        join qytet.lamp(cities, sites, devices, '{*}') l using (lamp) where b.state = 4 group by 1, 2
+    )
+    select l."time", l.city, l.power, l.scheduled, l.lamps_on, coalesce(d.lamps, 0)
+    from qytet.light_drawn(cities, sites, devices, since, till, wanted) l left join dark d using ("time", city)
+    order by 1, 2;
 end $$;
 comment on function qytet.light_power(text[], text[], text[], timestamptz, timestamptz, text) is
-    'A city''s bucket of 15 min or more (a civil day is one of Europe/Tirane): mean power of its metered lamps and what they '
-    'should draw at the commanded level (W), how many are lit, how many dark. Lamps whose rated power is not known yet are not '
-    'scheduled. auto is coarser than elsewhere for many lamps: up to 20,000 buckets of lamps.';
+    'qytet.light_drawn, and how many lamps are dark.';
 
 -- Civil days of Europe/Tirane are rolled up; those of another zone are put together from hours.
 create function qytet.counter_day(streams integer[], since timestamptz, till timestamptz)
