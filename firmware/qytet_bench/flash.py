@@ -24,7 +24,7 @@ from qytet_bench.progress import Shown
 from qytet_bench.settings import BenchSettings
 from qytet_bench.vault import Vault
 
-__all__ = ["Flashed", "HalfWritten", "Job", "MixedUpError", "flash", "prepare"]
+__all__ = ["Flashed", "HalfWritten", "Job", "MixedUpError", "check_owner", "flash", "prepare"]
 
 
 _WORK = ".flash-"
@@ -120,7 +120,8 @@ def flash(
     chip = tool.identify()
     shown.say(f"{chip.text}, {chip.mac}, {chip.flash_size // 1048576} MB flash.")
     _check_chip(job, chip)
-    _check_owner(job, chip.mac, replace=replace)
+    if not replace:
+        check_owner(job.vault, job.node.device, chip.mac)
     image = _image(job, chip)
     job.vault.bind(job.node.device, chip.mac)
     attempts = _write(job, tool, chip, image, shown)
@@ -156,11 +157,9 @@ def _check_chip(job: Job, chip: Chip) -> None:
     )
 
 
-def _check_owner(job: Job, mac: str, *, replace: bool) -> None:
-    device = job.node.device
-    if replace:
-        return
-    holder = job.vault.holder(mac)
+def check_owner(vault: Vault, device: str, mac: str) -> None:
+    """One credential on one board, and no board turned into another device by accident. Raises MixedUpError."""
+    holder = vault.holder(mac)
     if holder and holder != device:
         raise MixedUpError(
             f"This board ({mac}) is {holder} already.",
@@ -169,7 +168,7 @@ def _check_owner(job: Job, mac: str, *, replace: bool) -> None:
             why=f"It was flashed with that device's credential; as {device} it would stop being {holder}.",
             do="Plug in another board; or, if it shall change, add --replace.",
         )
-    credential = job.vault.find(device)
+    credential = vault.find(device)
     if credential and credential.board and credential.board != mac:
         raise MixedUpError(
             f"{device} is on another board already ({credential.board}).",

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from qytet_bench import program, serialport
+from qytet_bench import layout, program, serialport
 from qytet_bench import settings as bench_settings
 from qytet_bench.console import Redactor, Said
-from qytet_bench.flash import MixedUpError
+from qytet_bench.flash import check_owner
 from qytet_bench.image_commands import node_files
 from qytet_bench.line import Line
 from qytet_bench.monitor import follow
@@ -66,8 +66,9 @@ def provision(
     vault = Vault(common.path(common.vault))
 
     def may(about: About) -> None:
+        layout.check_room(about.size, built, wanted.keep_bytes)
         if not replace:
-            _check_owner(vault, device, about.mac)
+            check_owner(vault, device, about.mac)
         vault.bind(device, about.mac)
 
     console = Console(stderr=True)
@@ -91,26 +92,6 @@ def provision(
     _tell(device, built.version, done, started, as_json=as_json)
     if wait and started is None:
         raise typer.Exit(1)
-
-
-def _check_owner(vault: Vault, device: str, mac: str) -> None:
-    """One credential on one board, and no board turned into another device by accident."""
-    holder = vault.holder(mac)
-    if holder and holder != device:
-        raise MixedUpError(
-            f"This board ({mac}) is {holder} already.",
-            mac,
-            why=f"As {device} it would stop being {holder}. Nothing was written.",
-            do="Plug in another board; or, if it shall change, add --replace.",
-        )
-    credential = vault.find(device)
-    if credential and credential.board and credential.board != mac:
-        raise MixedUpError(
-            f"{device} is on another board already ({credential.board}).",
-            mac,
-            why="One credential must not be on two boards. Nothing was written.",
-            do="If that board is broken or erased, add --replace; else give this one another name.",
-        )
 
 
 def _first_word(line: Line, redact: Redactor, wait_s: float, shown: Shown) -> Said | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from qytet.errors import InputError
 from qytet_bench import program
 from qytet_bench.flash import MixedUpError
 from tests.bench_tool.desk import WIFI_PASSWORD, Desk
@@ -64,3 +65,21 @@ def test_a_node_that_does_not_start_is_said_so(
     assert "files written" in done.stdout
     assert "qytet bench monitor" in done.stdout
     assert "ran out of memory" in done.stderr
+
+
+def test_a_flash_that_is_too_small_for_the_node_is_left_alone(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two slots and the readings to be kept must fit: else nothing is written, and nothing bound in the vault."""
+    tiny = program.Program("0.1.0", {"qytet_node/app.mpy": b"M"}, {"boot.py": b"", "main.py": b""})
+    monkeypatch.setattr(program, "build", lambda: tiny)
+    with board(tmp_path, {}, size=0x280000) as (made, flash):
+        made.console.wait_for(">>> ")
+        before = flash.operations
+        with pytest.raises(InputError, match="too small") as caught:
+            desk.run("provision", "--device", "node-1", "--profile", "waste", "--port", made.console.path)
+        assert "keep_bytes" in caught.value.do
+        assert flash.operations == before
+    bound = desk.vault.find("node-1")
+    assert bound is not None
+    assert not bound.board
