@@ -32,9 +32,10 @@ def profile_of(name: str) -> dict[str, Any]:
 
 
 class City(Client):
-    """Hears one node, tells it at once that everything is stored, and keeps what it said: `records` by boot."""
+    """Hears one node, tells it at once (`marks`) that all is stored, and keeps what it said: `records` by boot."""
 
-    def __init__(self, broker: MosquittoServer, device: str) -> None:
+    def __init__(self, broker: MosquittoServer, device: str, *, marks: bool = True) -> None:
+        self._marks = marks
         self.records: dict[str, dict[int, dict[str, Any]]] = {}
         self.births: list[dict[str, Any]] = []
         self.logs: list[dict[str, Any]] = []
@@ -73,6 +74,8 @@ class City(Client):
     def _keep(self, boot: str, record: dict[str, Any]) -> None:
         kept = self.records.setdefault(boot, {})
         kept.setdefault(record["seq"], record)
+        if not self._marks:
+            return
         whole = next(seq for seq in range(1, len(kept) + 2) if seq not in kept) - 1
         mark = json.dumps({"v": 1, "boot": boot, "seq": whole})
         self.mqtt.publish(f"qytet/v1/tirana/{self._device}/stored", mark, 1)
