@@ -30,7 +30,7 @@ class Sensor:
     # What most sensors have lies in the class, once for all of them.
     errors = readings = 0
     last_error, absent = "", False
-    _read_ms, _powered, _duty, channel, _at_once = READ_MS, False, False, None, ()
+    _read_ms, _powered, _duty, channel, _at_once = 0, False, False, None, ()
 
     def __init__(self, spec, driver, clock, warm=False):
         self.name = spec["name"]
@@ -62,7 +62,7 @@ class Sensor:
                 failures = 0
                 while failures < FAILURES:
                     began = self._clock.up()
-                    values = await self._tried(self.driver.read, self._read_ms)
+                    values = await self._tried(self.driver.read, self._read_ms or READ_MS)
                     failures += 1
                     if values is not None:
                         failures, wait = 0, RETRY_FIRST_S
