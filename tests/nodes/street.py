@@ -47,7 +47,7 @@ BROKER_HOST, TIME_HOST, UPDATE_HOST = "broker.qytet.test", "time.qytet.test", "u
 SSID, PASSWORD = "qytet-bench", "bench-password"
 WITNESS = """
 def _witness():
-    from qytet_node.backlog import Backlog
+    from qytet_node.app import Backlog
 
     kept = Backlog.append
 
