@@ -2,8 +2,10 @@
 
 import copy
 import datetime as dt
+import functools
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,6 +24,8 @@ from qytet_bench.acceptance.api import Api
 from qytet_bench.acceptance.facts import program_version
 from qytet_bench.acceptance.page import page
 from qytet_bench.acceptance.record import is_intact
+from qytet_bench.acceptance.watch import Watch
+from qytet_bench.console import Redactor
 from qytet_bench.node import NodeSettings, node
 from tests.bench_tool.city import BOOT, TOKEN, City, TlsPort, as_json, serving
 from tests.bench_tool.desk import Desk
@@ -393,6 +397,24 @@ while True:
             _, record = accept("cable-2", "--port", made.console.path)
     assert failing(record) == ["console"]
     assert "sampler failed" in check(record, "console")["seen"]
+
+
+def test_a_restart_by_opening_the_port_is_no_fault(tmp_path: Path) -> None:
+    """The first seconds' switching-on is the port's; a crash at any time is the node's."""
+    for said, state in (
+        ("rst:0x1 (POWERON_RESET),boot:0x13", "passed"),
+        ("rst:0x8 (TG1WDT_SYS_RESET)", "failed"),
+    ):
+        shows = f"import time\nprint({said!r})\nwhile True:\n    print('1 info here')\n    time.sleep(30)\n"
+        with board(tmp_path, {"main.py": shows}, speed=300) as (made, _):
+            made.console.wait_for("1 info here")
+            with Watch(made.console.path, Redactor()) as watch:
+                made.call(functools.partial(made.console.say, said.encode() + b"\r\n"))
+                deadline = time.monotonic() + 10
+                while said not in str(watch._heard()):
+                    assert not watch._stop.wait(0.02)
+                    assert time.monotonic() < deadline
+            assert watch.check().state == state
 
 
 def test_a_changed_record_is_found_out(accept: Accept, city: City, desk: Desk) -> None:

@@ -1,6 +1,7 @@
 """Listens to the node's console beside the acceptance, and remembers what went wrong there."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +14,8 @@ from qytet_bench.monitor import follow
 __all__ = ["Watch"]
 
 _KEPT = 200
+_OPENING = timedelta(seconds=5)
+"""On some machines opening the port resets the board: a restart so soon is ours, and no fault of the node."""
 _LINE_GROUPS = ("Network", "Time", "Broker")
 _TITLE, _EXPECTED = "Console", "no error, no crash, no restart"
 
@@ -23,6 +26,7 @@ class Watch:
     def __init__(self, port: str, redact: Redactor) -> None:
         self._line = Line(port) if port else None
         self._redact = redact
+        self._opened_at = datetime.now(UTC)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._said: list[Said] = []
@@ -47,7 +51,7 @@ class Watch:
         if self._line is None:
             return skipped("console", _TITLE, "without the cable (--port)", _EXPECTED)
         said = self._heard()
-        wrong = [one for one in said if _is_wrong(one)]
+        wrong = [one for one in said if _is_wrong(one) and not self._is_ours(one)]
         if wrong:
             last = wrong[-1]
             seen = f"{len(wrong)} times, the last: {last.text.rpartition(chr(10))[2]}"
@@ -67,6 +71,10 @@ class Watch:
             return check
         do = f"The console says: {last.text} ({last.failure.title}). {last.failure.do}"
         return failed(check.id, check.title, check.seen, check.expected, do, settled=check.settled)
+
+    def _is_ours(self, said: Said) -> bool:
+        restarted = said.failure is not None and said.failure.id == "reset-power"
+        return restarted and said.at - self._opened_at < _OPENING
 
     def _heard(self) -> list[Said]:
         with self._lock:
