@@ -106,6 +106,8 @@ def start():
             return
         slot, named = SLOTS[slot == "a"], SETTINGS  # damaged, so the older one is better than none
         main = load(slot)
+    for done in ("read", "go_back", "choose", "exists", "load"):
+        del globals()[done]  # four KB for the program
     try:
         main("/" + slot, named)
     except Exception as error:
