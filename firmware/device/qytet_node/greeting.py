@@ -3,7 +3,7 @@
 import asyncio
 import struct
 
-from qytet_node.mqtt import Lost, Refused, packet, text, words
+from qytet_node.mqtt import Lost, Refused, packet, text
 
 _CONNECT, _CONNACK, _SUBSCRIBE = 0x10, 0x20, 0x82
 
@@ -32,6 +32,15 @@ async def connect(client, clean):
         raise Refused(body[1])
     client.session = bool(body[0] & 1) and not clean
     return client.session
+
+
+def words(error):
+    """What went wrong, for a person."""
+    if isinstance(error, asyncio.TimeoutError):
+        return "nobody answered in time"
+    if isinstance(error, EOFError):
+        return "the other side ended the connection"
+    return str(error).strip() or type(error).__name__
 
 
 async def _first(client):

@@ -4,6 +4,7 @@ The driver is never given a second `connect` while one is under way ("Wifi Inter
 """
 
 import asyncio
+import gc
 
 _TRIES = 2
 """Times that the driver tries again by itself; then its status says why."""
@@ -45,6 +46,16 @@ async def restart(station):
     station.active(False)
     await asyncio.sleep_ms(500)
     station.active(True)
+
+
+async def stream(broker, context):
+    """Reader and writer to the broker; verified if there is a context."""
+    gc.collect()  # a handshake wants large pieces of memory
+    host, port = broker["host"], broker["port"]
+    if context is None:
+        return await asyncio.open_connection(host, port)
+    name = broker.get("name") or host
+    return await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
 
 
 def trusting(folder):

@@ -18,10 +18,6 @@ class Log:
         self._seen = {}
         self.left_out = 0
 
-    def debug(self, text):
-        """For the console only."""
-        self._say("%d debug %s" % (self._clock.up(), text))
-
     def info(self, text):
         """Something that happened."""
         self._line("info", text)

@@ -93,7 +93,7 @@ class Client:
             while True:
                 await self._one(on_message)
         except (OSError, EOFError, asyncio.TimeoutError) as error:
-            self.fail(words(error))
+            self.fail(lent("greeting").words(error))
         raise Lost(self.failed)
 
     async def close(self, politely=False):
@@ -205,7 +205,7 @@ class Client:
         try:
             await self.write(packet)
         except (OSError, EOFError, asyncio.TimeoutError) as error:
-            self.fail(words(error))
+            self.fail(lent("greeting").words(error))
             raise Lost(self.failed)
 
     async def write(self, packet):
@@ -226,15 +226,6 @@ class Client:
         if self.failed is None:
             self.failed = why
         self.acked.set()  # whoever waits looks and finds out
-
-
-def words(error):
-    """What went wrong, for a person."""
-    if isinstance(error, asyncio.TimeoutError):
-        return "nobody answered in time"
-    if isinstance(error, EOFError):
-        return "the other side ended the connection"
-    return str(error).strip() or type(error).__name__
 
 
 def _publication(topic, payload, number, retain, flags):

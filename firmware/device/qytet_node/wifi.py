@@ -5,7 +5,6 @@ One call joins once; who calls again and after what pause is the uplink's affair
 """
 
 import asyncio
-import gc
 
 from qytet_node.lent import lent
 
@@ -57,13 +56,7 @@ class Wifi:
 
     async def open(self):
         """Reader and writer to the broker. Raises OSError, also for a certificate not to be trusted."""
-        gc.collect()  # a handshake wants large pieces of memory
-        broker = self._broker
-        if self._trust is None:
-            return await asyncio.open_connection(broker["host"], broker["port"])
-        if self.context is None:
-            self.context = lent("joining").trusting(self._trust)
-        name = broker.get("name") or broker["host"]
-        return await asyncio.open_connection(
-            broker["host"], broker["port"], ssl=self.context, server_hostname=name
-        )
+        joining = lent("joining")
+        if self._trust is not None and self.context is None:
+            self.context = joining.trusting(self._trust)
+        return await joining.stream(self._broker, self.context)
