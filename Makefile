@@ -1,6 +1,6 @@
 # The front door. Works from any folder, also one with spaces in its path: all paths here are relative.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak bench bench-edge bench-dashboards generate lock clean distclean environment environment-dev
+.PHONY: help demo test check soak bench bench-edge bench-dashboards generate pictures lock clean distclean environment environment-dev
 
 PYTHON_HERE := .venv/bin/python
 # DURATION (s), PORT and DEMO (further options) belong to `make demo`; ARGS to pytest and the benchmarks.
@@ -51,6 +51,10 @@ generate: environment-dev ## Make the generated files anew
 	$(PYTHON_HERE) docs/alerts_page.py
 	$(PYTHON_HERE) docs/boards_page.py
 	@if [ -f docs/generate.py ]; then echo '$(PYTHON_HERE) docs/generate.py'; $(PYTHON_HERE) docs/generate.py; fi
+
+pictures: environment-dev ## Draw the tutorial's pictures of the terminal anew, from what the commands say
+	@$(PYTHON_HERE) -m tests.servers.prepare
+	@$(PYTHON_HERE) docs/pictures.py
 
 lock: ## Choose the newest versions of all packages and lock them with hashes (needs uv)
 	$(LOCK) --extra dev pyproject.toml requirements/build.in -o requirements/dev.txt

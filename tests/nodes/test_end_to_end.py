@@ -2,9 +2,10 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ from tests.servers.micropython import MicroPython
 from tests.servers.mosquitto import MosquittoServer
 
 PROFILE = "water"
-Bench = Callable[..., "subprocess.CompletedProcess[str]"]
+TRANSCRIPT = "transcript.json"
+"""Rows of a command and what it said, for the pictures of the tutorial (docs/pictures.py)."""
+Bench = Callable[..., str]
 
 
 @pytest.fixture
@@ -40,8 +43,9 @@ def desk(tmp_path: Path) -> Desk:
 
 
 @pytest.fixture
-def bench(desk: Desk, postgres_url: str, tmp_path: Path) -> Bench:
-    """`bench("flash", …)`: the command as a technician starts it, in the desk's folder."""
+def bench(desk: Desk, postgres_url: str, tmp_path: Path) -> Iterator[Bench]:
+    """`bench("bench", "flash", …)`: a command as a technician starts it, in the desk's folder; what it printed."""
+    transcript: list[tuple[str, str]] = []
     (tmp_path / "esptool.cfg").write_text(
         "[esptool]\ntimeout = 3\nsync_timeout = 0.2\nconnect_attempts = 3\n"
     )
@@ -52,7 +56,7 @@ def bench(desk: Desk, postgres_url: str, tmp_path: Path) -> Bench:
         "PYTHONPATH": str(Path(tests.hardware.__file__).parent / "quick"),
     }
 
-    def run(*arguments: str, given: str | None = None) -> "subprocess.CompletedProcess[str]":
+    def run(*arguments: str, given: str | None = None) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "qytet", *arguments],
             cwd=desk.folder,
@@ -64,9 +68,11 @@ def bench(desk: Desk, postgres_url: str, tmp_path: Path) -> Bench:
             check=False,
         )
         assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
-        return done
+        transcript.append((shlex.join(["qytet", *arguments]), done.stderr + done.stdout))
+        return done.stdout
 
-    return run
+    yield run
+    (tmp_path / TRANSCRIPT).write_text(json.dumps(transcript))
 
 
 @pytest.mark.servers
@@ -83,7 +89,7 @@ def test_from_a_blank_board_to_an_accepted_node(
     with connect(postgres_url) as connection:
         migrate(connection)
         registry.register(connection, registry.parse(place()))
-    described = bench("bench", "description", "--device", NODE, "--site", SITE).stdout
+    described = bench("bench", "description", "--device", NODE, "--site", SITE)
     bench("device", "register", "-", given=described)
     marks = Marks()
     with ExitStack() as stack:
@@ -96,7 +102,9 @@ def test_from_a_blank_board_to_an_accepted_node(
         board.console.wait_for("qytet ", 30)
         marks.wait_for(lambda: bool(marks.sent) and marks.drained, 60)
         api = stack.enter_context(serve(postgres_url, tmp_path))
-        accepted = _accept(bench, api.url)
+        bench("bench", "monitor", "--port", port.url, "--reset", "--for", "12")
+        accepted = _accept(bench, api.url, desk)
+        bench("bench", "label", "--device", NODE, "--site", SITE, "--out", "label.svg")
         assert board.internet.connections >= 1
         board.power_cut()
     assert accepted["device"] == NODE
@@ -135,18 +143,16 @@ def _wiring() -> Any:
 
 
 def _flash(bench: Bench, port: RomPort, desk: Desk) -> None:
-    done = bench(
-        "bench", "flash", "--device", NODE, "--port", port.url, "--password-file", "issued.txt", "--json"
-    )
-    told = json.loads(done.stdout)
-    assert (told["device"], told["chip"], told["attempts"]) == (NODE, "esp32", 1)
-    secret = (desk.folder / "issued.txt").read_text().strip()
-    assert secret not in done.stdout + done.stderr
+    said = bench("bench", "flash", "--device", NODE, "--port", port.url, "--password-file", "issued.txt")
+    assert f"{NODE} is on the board" in said
+    assert (desk.folder / "issued.txt").read_text().strip() not in said
 
 
-def _accept(bench: Bench, url: str) -> dict[str, Any]:
-    done = bench("bench", "test", "--device", NODE, "--site", SITE, "--api", url, "--every", "0.5", "--json")
-    told: dict[str, Any] = json.loads(done.stdout)
+def _accept(bench: Bench, url: str, desk: Desk) -> dict[str, Any]:
+    """The record that the command wrote."""
+    bench("bench", "test", "--device", NODE, "--site", SITE, "--api", url, "--every", "0.5")
+    (name,) = (desk.folder / "acceptance").glob(f"{NODE}-*.json")
+    told: dict[str, Any] = json.loads(name.read_text())
     return told
 
 
