@@ -126,7 +126,9 @@ class _Renamer(ast.NodeTransformer):
 
     def _function(self, node: _Function, *, keeps: bool = False) -> ast.AST:
         before = self._letters
-        if len(self._scopes) == 1:  # functions side by side have the same letters, one within another has others
+        if (
+            len(self._scopes) == 1
+        ):  # functions side by side have the same letters, one within another has others
             self._letters = iter(_LETTERS)
         node.args.defaults = [self.visit(one) for one in node.args.defaults]
         if not isinstance(node, ast.Lambda):
