@@ -45,13 +45,13 @@ class Window:
 
 
 def _folded(rule, state, value, weight):
-    """The state with one more value: (rule, weight so far, number, number)."""
+    """The state with one more value: (weight so far, number), of directions (how many, number, number)."""
     if rule == "circular":
         x, y = math.cos(math.radians(value)), math.sin(math.radians(value))
-        return (rule, 1, x, y) if state is None else (rule, state[1] + 1, state[2] + x, state[3] + y)
+        return (1, x, y) if state is None else (state[0] + 1, state[1] + x, state[2] + y)
     if state is None:
-        return (rule, weight, value, 0)
-    total, before = state[1] + weight, state[2]
+        return (weight, value)
+    total, before = state[0] + weight, state[1]
     if rule in ("mean", "weighted"):  # not by sums: a float of 32 bits has seven digits
         value = before + (value - before) * weight / total
     elif rule == "sum":
@@ -60,13 +60,13 @@ def _folded(rule, state, value, weight):
         value = min(before, value)
     elif rule == "max":
         value = max(before, value)
-    return (rule, total, value, 0)
+    return (total, value)
 
 
 def _result(state):
-    rule, count, x, y = state
-    if rule != "circular":
-        return x
+    if len(state) == 2:
+        return state[1]
+    count, x, y = state
     if math.sqrt(x * x + y * y) < 0.001 * count:
         return None  # from everywhere alike: there is no mean direction
     return math.degrees(math.atan2(y, x)) % 360

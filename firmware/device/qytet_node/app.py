@@ -67,7 +67,13 @@ class App:
         kept = str(self.backlog.depth)
         self.journal.info("qytet " + VERSION + ", boot " + self.backlog.boot + ", " + kept + " kept")
         self._tell_restarted()
-        await asyncio.gather(*[self._for_ever(name, part) for name, part in self.tasks])
+        first, *others = [self._for_ever(name, part) for name, part in self.tasks]
+        others = [asyncio.create_task(one) for one in others]
+        try:
+            await first
+        finally:
+            for task in others:
+                task.cancel()
 
     async def restart(self, why):
         """End in order and begin anew, when the last answer is out or after five seconds."""
@@ -84,7 +90,7 @@ class App:
     # ---- what parts ask of each other
 
     def latest(self, key):
-        """The last value of a key, or None."""
+        """The last value of a key that was asked for at the start, or None."""
         return self.sampler.latest(key)
 
     def reader(self, key):

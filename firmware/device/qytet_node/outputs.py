@@ -6,10 +6,8 @@ motion                       raises the level of a lamp that is on, as its sched
 """
 
 import asyncio
-import json
-import os
 
-from qytet_node.schedule import Schedule, ScheduleError
+from qytet_node.lent import lent
 
 LOOK_MS = 1000
 _PWM_HZ = 1000
@@ -76,38 +74,21 @@ class Outputs:
     """
 
     def __init__(self, rows, hardware, clock, path, lux, told):
-        self._clock, self._path, self._lux, self._told = clock, path, lux, told
-        self._outputs = {row["name"]: Output(row, hardware) for row in rows}
+        self._clock, self.path, self._lux, self._told = clock, path, lux, told
+        self.every = {row["name"]: Output(row, hardware) for row in rows}
         self._moved_at = None
-        self._wake = asyncio.Event()
         self.damaged = False
-        self._load()
+        lent("ordering").load(self)
 
     # ---- commands
 
     def set(self, name, level):
         """A level in %; where there is a schedule it holds until the next step. Raises OutputError."""
-        output = self._named(name)
-        if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 <= level <= 100:
-            raise OutputError("value must be a number from 0 to 100")
-        if output.schedule is None:
-            output.fixed = level
-            self._save()
-        else:
-            now_s = self._now_s()
-            output.override = (None if now_s is None else output.schedule.at(now_s)[0], level)
-        self.look()
+        lent("ordering").set_level(self, name, level)
 
     def follow(self, name, given):
         """A schedule from now on, or None for the level that was set. Raises OutputError."""
-        output = self._named(name)
-        try:
-            output.schedule = None if given is None else Schedule(given)
-        except ScheduleError as error:
-            raise OutputError(str(error))
-        output.override = None
-        self._save()
-        self.look()
+        lent("ordering").follow(self, name, given)
 
     # ---- what happens
 
@@ -119,21 +100,19 @@ class Outputs:
                 if any(driver.moving for _, driver in motion):
                     self._moved_at = self._clock.up()
                 self.look()
-                try:
-                    await asyncio.wait_for_ms(self._wake.wait(), LOOK_MS)
-                except asyncio.TimeoutError:
-                    continue
-                self._wake.clear()
+                await asyncio.sleep_ms(LOOK_MS)
+                if any(task.done() for task in watching):
+                    raise OSError("nobody watches motion any more")  # so that all begins anew
         finally:
             for task in watching:
                 task.cancel()
 
     def look(self):
         """Drive every output as it should be now."""
-        now_s, lux = self._now_s(), self._lux()
+        now_s, lux = self.now_s(), self._lux()
         quiet = None if self._moved_at is None else self._clock.up() - self._moved_at
         changed = {}
-        for output in self._outputs.values():
+        for output in self.every.values():
             if output.drive(output.wanted(now_s, lux, quiet)) and output.key:
                 changed[output.key] = output.level
         if changed:
@@ -141,44 +120,15 @@ class Outputs:
 
     def values(self):
         """The levels that a report tells."""
-        return {output.key: output.level for output in self._outputs.values() if output.key}
+        return {output.key: output.level for output in self.every.values() if output.key}
 
     async def _watch(self, flag):
         while True:
             await flag.wait()
             self._moved_at = self._clock.up()
-            self._wake.set()
+            self.look()
 
-    def _named(self, name):
-        if name not in self._outputs:
-            raise OutputError("no output is called " + str(name)[:32])
-        return self._outputs[name]
-
-    def _now_s(self):
+    def now_s(self):
+        """Unix seconds, or None."""
         t, _ = self._clock.now()
         return None if t is None else t // 1000
-
-    # ---- what is kept
-
-    def _load(self):
-        try:
-            with open(self._path) as file:
-                kept = json.load(file)
-            for name, found in kept.items():
-                if name in self._outputs:
-                    self._outputs[name].fixed = found["level"]
-                    if found["schedule"] is not None:
-                        self._outputs[name].schedule = Schedule(found["schedule"])
-        except OSError:
-            pass  # nothing was ever ordered
-        except (ValueError, KeyError, TypeError, AttributeError):
-            self.damaged = True
-
-    def _save(self):
-        kept = {
-            name: {"level": one.fixed, "schedule": None if one.schedule is None else one.schedule.given}
-            for name, one in self._outputs.items()
-        }
-        with open(self._path + ".new", "w") as file:
-            json.dump(kept, file)
-        os.rename(self._path + ".new", self._path)

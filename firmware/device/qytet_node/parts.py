@@ -8,29 +8,29 @@ import asyncio
 from qytet_node.drivers.serial import SerialPort
 from qytet_node.profile import ProfileError
 
-# driver: (class, what it hangs on, and for a UART its baud rate)
-DRIVERS = {
-    "adxl355": ("ADXL355", "i2c", 0),
-    "bh1750": ("BH1750", "i2c", 0),
-    "bme280": ("BME280", "i2c", 0),
-    "bme688": ("BME688", "i2c", 0),
-    "contact": ("Contact", "edges", 0),
-    "current_loop": ("CurrentLoop", "volts", 0),
-    "ds18b20": ("DS18B20", "wire", 0),
-    "electrochemical": ("Electrochemical", "volts", 0),
-    "jsn_sr04t": ("JSNSR04T", "finder", 9600),
-    "loop": ("Loop", "edges", 0),
-    "mmc5603": ("MMC5603", "i2c", 0),
-    "pir": ("Pir", "edges", 0),
-    "pms5003": ("PMS5003", "uart", 9600),
-    "pulse": ("Pulse", "edges", 0),
-    "pzem004t": ("PZEM004T", "uart", 9600),
-    "radar": ("Radar", "uart", 115200),
-    "scd41": ("SCD41", "i2c", 0),
-    "sds011": ("SDS011", "uart", 9600),
-    "sps30": ("SPS30", "uart", 115200),
-    "tf_luna": ("TFLuna", "finder", 115200),
-}
+DRIVERS = """
+adxl355 ADXL355 i2c 0
+bh1750 BH1750 i2c 0
+bme280 BME280 i2c 0
+bme688 BME688 i2c 0
+contact Contact edges 0
+current_loop CurrentLoop volts 0
+ds18b20 DS18B20 wire 0
+electrochemical Electrochemical volts 0
+jsn_sr04t JSNSR04T finder 9600
+loop Loop edges 0
+mmc5603 MMC5603 i2c 0
+pir Pir edges 0
+pms5003 PMS5003 uart 9600
+pulse Pulse edges 0
+pzem004t PZEM004T uart 9600
+radar Radar uart 115200
+scd41 SCD41 i2c 0
+sds011 SDS011 uart 9600
+sps30 SPS30 uart 115200
+tf_luna TFLuna finder 115200
+"""
+"""Driver, class, what it hangs on, and for a UART its baud rate; one text, as names would stay in memory for ever."""
 _EDGES = ("active", "debounce_ms")
 _TOTAL = ("start", "every", "every_ms")
 _FINDER = ("asked", "blind_mm", "most_mm")
@@ -61,14 +61,15 @@ class Parts:
     def make(self, row):
         """The driver. Raises ProfileError for what cannot be made."""
         name = row["driver"]
-        if name not in DRIVERS:
+        found = [line.split() for line in DRIVERS.split("\n") if line.startswith(name + " ")]
+        if not found:
             raise ProfileError("sensor " + row["name"] + ": there is no driver " + name)
-        kind, hangs_on, baud = DRIVERS[name]
+        _, kind, hangs_on, baud = found[0]
         options = dict(row.get("options", {}))
         if "temperature" in options:
             options["temperature"] = self._reader(options["temperature"])
         try:
-            driver = self._makers[hangs_on](_class(name, kind), row, options, baud)
+            driver = self._makers[hangs_on](_class(name, kind), row, options, int(baud))
         except (TypeError, ValueError, KeyError, IndexError, ImportError) as error:
             raise ProfileError("sensor " + row["name"] + ": " + type(error).__name__ + " " + str(error))
         self._made[row["name"]] = driver

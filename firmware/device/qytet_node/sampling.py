@@ -19,6 +19,8 @@ FAILURES = 5
 RETRY_FIRST_S, RETRY_LAST_S = 5, 300
 MOST_VALUES = 64
 """Of one record (contract)."""
+LOOK_MS = 1000
+"""How soon another report interval is heard of: waiting for that with a limit takes a task, which is memory."""
 
 
 class Sensor:
@@ -31,10 +33,11 @@ class Sensor:
     errors = readings = 0
     last_error, absent = "", False
     _read_ms, _powered, _duty, channel, _at_once = 0, False, False, None, ()
+    kept, latest = (), {}
+    """Keys whose last values somebody asks for, and these values; the dictionary here stays empty."""
 
     def __init__(self, spec, driver, clock, warm=False):
         self.name = spec["name"]
-        self.latest = {}
         self.window = Window({same(key): same(rule) for key, rule in spec["keys"].items()})
         self.driver, self._clock = driver, clock
         self.every = max(int(spec["every_s"] * 1000), driver.MIN_INTERVAL_MS)
@@ -48,7 +51,7 @@ class Sensor:
         if spec.get("channel"):
             self.channel = spec["channel"]
         if spec.get("at_once"):
-            self._at_once = spec["at_once"]
+            self._at_once = self.kept = spec["at_once"]
 
     async def run(self, told=None):
         """Measure for ever; `told(values)` hears at once of values that changed, if the profile asks for that."""
@@ -67,6 +70,7 @@ class Sensor:
                     if values is not None:
                         failures, wait = 0, RETRY_FIRST_S
                         self._took(values, told)
+                        values = None  # while it waits nobody needs them
                     left = self.every - (self._clock.up() - began)
                     if self._duty and left > self.warm_up:
                         await self._sleep(left)
@@ -91,7 +95,8 @@ class Sensor:
         changed = {
             key: values[key] for key in self._at_once if key in values and self.latest.get(key) != values[key]
         }
-        self.latest = values
+        if self.kept:
+            self.latest = {key: values[key] for key in self.kept if key in values}
         if changed and told is not None:
             told(changed)
 
@@ -133,7 +138,7 @@ class Sampler:
         self.sensors, self.report_s, self._more = sensors, report_s, more
         self._clock, self._record = clock, record
         self._tasks = []
-        self._changed = asyncio.Event()
+        self._due = 0
         self.progress_at = clock.up()
         self.reports = 0
 
@@ -149,29 +154,23 @@ class Sampler:
     def set_interval(self, report_s):
         """Another report interval, from now on."""
         self.report_s = report_s
-        self._changed.set()
+        self._due = self._clock.up() + report_s * 1000
 
     def latest(self, key):
-        """The last value of a key, or None: for a driver that needs another's."""
+        """The last value of a key that a sensor keeps, or None: for a driver that needs another's."""
         for sensor in self.sensors:
             if key in sensor.latest:
                 return sensor.latest[key]
         return None
 
     async def _report(self):
-        due = self._clock.up() + self.report_s * 1000
+        self.set_interval(self.report_s)
         while True:
-            self.progress_at = self._clock.up()
-            left = due - self._clock.up()
-            if left > 0:
-                try:  # in pieces: a long interval must look alive too
-                    await asyncio.wait_for_ms(self._changed.wait(), min(left, 10000))
-                    self._changed.clear()
-                    due = self._clock.up() + self.report_s * 1000
-                except asyncio.TimeoutError:
-                    pass
+            self.progress_at = now = self._clock.up()
+            if now < self._due:  # in pieces: a long interval must look alive too, and may become another
+                await asyncio.sleep_ms(min(self._due - now, LOOK_MS))
                 continue
-            due = max(due + self.report_s * 1000, self._clock.up())
+            self._due = max(self._due + self.report_s * 1000, now)
             self._tell()
 
     def _tell(self):

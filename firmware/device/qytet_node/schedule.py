@@ -10,29 +10,17 @@ long after, where a step leaves a lamp on. `unknown` is the level while nobody k
 where it is darker than that.
 """
 
-
-class ScheduleError(ValueError):
-    """A schedule that makes no sense; says why."""
+from qytet_node.lent import lent
 
 
 class Schedule:
-    """A checked schedule. Raises ScheduleError."""
+    """A checked schedule (`planning.py`). Raises ValueError for one that makes no sense, with why."""
 
     def __init__(self, given):
-        if not isinstance(given, dict) or not isinstance(given.get("steps"), list) or not given["steps"]:
-            raise ScheduleError("a schedule is an object with steps")
-        for name in given:
-            if name not in ("zone", "sun", "steps", "motion", "unknown", "dark_lux"):
-                raise ScheduleError("nobody knows what " + str(name)[:32] + " is")
         self.given = given
-        self.zone = _numbers(given.get("zone", [[0, 0]]), "zone", 2) or [[0, 0]]
-        self.sun = _numbers(given.get("sun", []), "sun", 3)
-        self.unknown = _level(given.get("unknown", 100))
-        self.dark_lux = given.get("dark_lux")
-        if self.dark_lux is not None and not isinstance(self.dark_lux, (int, float)):
-            raise ScheduleError("dark_lux is no number")
-        self.steps = [_step(step, bool(self.sun)) for step in given["steps"]]
-        self.motion = _motion(given.get("motion"))
+        self.zone, self.sun, self.steps, self.motion, self.unknown, self.dark_lux = lent("planning").checked(
+            given
+        )
 
     def at(self, unix_s):
         """(step in force, its level): the last one that began, of today or of yesterday."""
@@ -91,54 +79,3 @@ def _day_of_year(unix_s):
         return of_year - 305
     leap = full % 4 == 0 and (full % 100 != 0 or full % 400 == 0)
     return of_year + 60 + leap
-
-
-def _step(step, sun):
-    if not isinstance(step, list) or len(step) != 3:
-        raise ScheduleError("a step is when, minutes and level")
-    when, add, level = step
-    if isinstance(add, bool) or not isinstance(add, int) or abs(add) > 720:
-        raise ScheduleError("minutes of a step are whole, 720 at most")
-    if when in ("sunrise", "sunset"):
-        if not sun:
-            raise ScheduleError("a step by the sun needs the table sun")
-        return when, add, _level(level)
-    try:
-        hours, minutes = (int(part) for part in when.split(":"))
-    except (ValueError, AttributeError):
-        raise ScheduleError("a step begins at HH:MM, sunrise or sunset")
-    if not (0 <= hours < 24 and 0 <= minutes < 60):
-        raise ScheduleError("no such time of the day: " + when[:8])
-    return hours * 60 + minutes, add, _level(level)
-
-
-def _motion(given):
-    """(level, ms) or None."""
-    if given is None:
-        return None
-    if (
-        not isinstance(given, dict)
-        or not isinstance(given.get("hold_s"), int)
-        or not 1 <= given["hold_s"] <= 3600
-    ):
-        raise ScheduleError("motion has level and hold_s, 1 to 3600")
-    return _level(given.get("level")), given["hold_s"] * 1000
-
-
-def _level(value):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 100:
-        raise ScheduleError("a level is a number from 0 to 100")
-    return value
-
-
-def _numbers(rows, name, width):
-    if not isinstance(rows, list) or len(rows) > 400:
-        raise ScheduleError(name + " is a table of 400 rows at most")
-    before = None
-    for row in rows:
-        if not isinstance(row, list) or len(row) != width or not all(isinstance(one, int) for one in row):
-            raise ScheduleError("a row of " + name + " has " + str(width) + " whole numbers")
-        if before is not None and row[0] <= before:
-            raise ScheduleError(name + " is not in order")
-        before = row[0]
-    return rows

@@ -50,7 +50,13 @@ def _line(app, settings, hardware):
 
 
 def _sensors(app, found, hardware):
-    parts = Parts(hardware, app.data, app.reader, found["sensors"])
+    asked = ["photocell_illuminance"] if found.get("outputs") else []
+
+    def reader(key):
+        asked.append(key)
+        return app.reader(key)
+
+    parts = Parts(hardware, app.data, reader, found["sensors"])
     warm = app.hardware.reset_cause() != health.POWER_ON
     sensors = []
     for row in found["sensors"]:
@@ -58,6 +64,8 @@ def _sensors(app, found, hardware):
             sensors.append(Sensor(row, parts.make(row), app.clock, warm))
         except profile.ProfileError as error:  # the others are worth as much as before
             app.journal.error(str(error))
+    for sensor in sensors if asked else ():
+        sensor.kept = tuple(sensor.kept) + tuple(asked)
     app.motion = parts.motion
     app.sampler = Sampler(sensors, app.clock, app.record, found["report_s"], app.levels)
 
