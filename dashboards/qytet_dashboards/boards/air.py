@@ -33,8 +33,8 @@ _INDEX = """
 with chosen as materialized (
 select device from qytet.air_index_now(:cities, :sites, :devices) order by index desc, device limit 15
 )
-select "time", site_name || ' · ' || device as metric, index::integer as index
-from qytet.air_index(:cities, :sites, array(select device from chosen), :since, :till) order by 1, 2
+select "time", line as metric, index::integer as index
+from qytet.air_index_line(:cities, :sites, array(select device from chosen), :since, :till) order by 1
 """
 # Above the third band an hour is poor.
 _POOR = """

@@ -111,6 +111,27 @@ comment on function qytet.air_rating(double precision, double precision, double 
     'A station''s index: rating / 8; its pollutant: (array[so2, o3, no2, pm10, pm2_5])[rating % 8]. 0 where NO2, particles, or '
     'ozone at a station that measures it, are not there (EEA): never a part that looks good.';
 
+create function qytet.air_rated(streams integer[], first timestamptz, beyond timestamptz)
+returns table ("time" timestamptz, station integer, pm2_5 double precision, pm10 double precision,
+               no2 double precision, o3 double precision, so2 double precision, rating integer)
+language sql stable parallel safe as $$
+    select g."time", s.station, h.pm2_5, h.pm10, h.no2, h.o3, h.so2,
+           qytet.air_rating(h.pm2_5, h.pm10, h.no2, h.o3, h.so2, g."time" >= s.o3_since and g."time" < s.o3_till)
+    from qytet.air_station(streams) s
+    join generate_series(first, beyond - interval '1 microsecond', interval '1 hour') g ("time")
+        on g."time" >= s.since and g."time" < s.till
+    left join qytet.air_hour(streams, first, beyond, beyond) h on h.station = s.station and h."time" = g."time"
+$$;
+comment on function qytet.air_rated(integer[], timestamptz, timestamptz) is
+    'Each hour in [first, beyond), which are full hours, of each station in service: means and qytet.air_rating, in no order.';
+
+create function qytet.air_full_hours(since timestamptz, till timestamptz, out first timestamptz, out beyond timestamptz)
+language sql stable parallel safe
+return (date_trunc('hour', since + interval '1 hour' - interval '1 microsecond', 'UTC'),
+        least(till, date_trunc('hour', now(), 'UTC')));
+comment on function qytet.air_full_hours(timestamptz, timestamptz) is
+    'The first full hour of [since, till), and where its full hours end: the running hour is no hour yet.';
+
 create function qytet.air_index(cities text[], sites text[], devices text[], since timestamptz, till timestamptz)
 returns table ("time" timestamptz, city text, site text, site_name text, device text, lat double precision,
                lon double precision, pm2_5 double precision, pm10 double precision, no2 double precision,
@@ -120,27 +141,41 @@ set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 
 #variable_conflict use_column
 declare
     streams integer[] := qytet.streams(cities, sites, devices, '{*}', '{pm2_5,pm10,no2,o3,so2}');
-    first timestamptz := date_trunc('hour', since + interval '1 hour' - interval '1 microsecond', 'UTC');
-    beyond timestamptz := least(till, date_trunc('hour', now(), 'UTC'));  -- the running hour is no hour yet
+    first timestamptz; beyond timestamptz;
 begin
-    return query with station as materialized (
-        select * from qytet.air_station(streams)
-    ), rated as materialized (  -- narrow, and with the rating computed once
-        select g."time", s.station, h.pm2_5, h.pm10, h.no2, h.o3, h.so2,
-               qytet.air_rating(h.pm2_5, h.pm10, h.no2, h.o3, h.so2, g."time" >= s.o3_since and g."time" < s.o3_till) as r
-        from station s
-        join generate_series(first, beyond - interval '1 microsecond', interval '1 hour') g ("time")
-            on g."time" >= s.since and g."time" < s.till
-        left join qytet.air_hour(streams, first, beyond, beyond) h on h.station = s.station and h."time" = g."time"
+    select f.first, f.beyond into first, beyond from qytet.air_full_hours(since, till) f;
+    return query with rated as materialized (  -- narrow, and with the rating computed once
+        select * from qytet.air_rated(streams, first, beyond)
     )
     select r."time", s.city, s.site, s.site_name, s.device, s.lat, s.lon, r.pm2_5, r.pm10, r.no2, r.o3, r.so2,
-           (r.r / 8)::smallint, coalesce((array['so2', 'o3', 'no2', 'pm10', 'pm2_5'])[r.r % 8], '')
-    from rated r join station s on s.station = r.station
+           (r.rating / 8)::smallint, coalesce((array['so2', 'o3', 'no2', 'pm10', 'pm2_5'])[r.rating % 8], '')
+    from rated r join qytet.air_station(streams) s on s.station = r.station
     order by r."time", r.station;
 end $$;
 comment on function qytet.air_index(text[], text[], text[], timestamptz, timestamptz) is
     'Each full hour of each station in service: means (ug/m3, null under 75 % capture), the index 1 to 6 or 0 for not '
     'enough data, and the pollutant that makes it.';
+
+-- For boards that show nothing but the index: a third of the work is to carry what they do not show.
+create function qytet.air_index_line(cities text[], sites text[], devices text[], since timestamptz, till timestamptz)
+returns table ("time" timestamptz, line text, index smallint)
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off set work_mem = '16MB' as $$
+#variable_conflict use_column
+declare
+    streams integer[] := qytet.streams(cities, sites, devices, '{*}', '{pm2_5,pm10,no2,o3,so2}');
+    first timestamptz; beyond timestamptz;
+begin
+    select f.first, f.beyond into first, beyond from qytet.air_full_hours(since, till) f;
+    return query with station as materialized (
+        select station, site_name || ' · ' || device as line from qytet.air_station(streams)
+    ), rated as materialized (
+        select r."time", r.station, (r.rating / 8)::smallint as index from qytet.air_rated(streams, first, beyond) r
+    )
+    select r."time", s.line, r.index from rated r join station s using (station) order by r."time", r.station;
+end $$;
+comment on function qytet.air_index_line(text[], text[], text[], timestamptz, timestamptz) is
+    'The index of qytet.air_index alone, with a line''s name: the site''s and the device''s.';
 
 create function qytet.air_index_now(cities text[], sites text[], devices text[])
 returns table ("time" timestamptz, city text, site text, site_name text, device text, lat double precision,
