@@ -58,8 +58,10 @@ def _drivers() -> Iterator[str]:
     """Those that a profile may name: the table in the node's own `parts.py`."""
     yield "\n## Drivers\n"
     module = ast.parse((DEVICE / "qytet_node/parts.py").read_text())
-    for name, row in sorted(_constants(module)["DRIVERS"].items()):
-        yield from _driver(name, row[0])
+    for line in sorted(_constants(module)["DRIVERS"].split("\n")):
+        if line:
+            name, kind, *_ = line.split()
+            yield from _driver(name, kind)
 
 
 def _driver(name: str, kind_name: str) -> Iterator[str]:
