@@ -84,7 +84,9 @@ class Workshop:
         """What became of each board."""
         done = vm.run(VM / script, str(self._given(boards, blocks, more)), path=[VM], heap="4M", timeout=120)
         said = done.stdout.decode(errors="replace")
-        assert done.returncode == 0, f"{done.returncode} {said[-6000:]}\n{done.stderr.decode(errors='replace')}"
+        assert done.returncode == 0, (
+            f"{done.returncode} {said[-6000:]}\n{done.stderr.decode(errors='replace')}"
+        )
         return [json.loads(line[1:]) for line in said.splitlines() if line.startswith("@")]
 
     def _given(self, boards: Sequence[Mapping[str, Any]], blocks: int, more: Mapping[str, Any]) -> Path:
