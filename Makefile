@@ -15,7 +15,7 @@ help: ## Show this list
 demo: environment ## Run the whole platform here; DURATION=60 ends by itself, PORT=8100 is the page's
 	@exec $(PYTHON_HERE) -m qytet demo run $(if $(DURATION),--duration '$(DURATION)') $(if $(PORT),--port '$(PORT)') $(DEMO)
 
-test: environment-dev ## Run every test that fits into ten minutes; ends with what was skipped and why
+test: environment-dev ## Run every test that fits into a quarter of an hour; ends with what was skipped and why
 	@$(PYTHON_HERE) -m tests.servers.prepare
 	@exec $(PYTHON_HERE) -m pytest -m "not soak" --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
