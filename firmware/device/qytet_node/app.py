@@ -68,6 +68,7 @@ class App:
         self.journal.info("qytet " + VERSION + ", boot " + self.backlog.boot + ", " + kept + " kept")
         self._tell_restarted()
         first, *others = [self._for_ever(name, part) for name, part in self.tasks]
+        self.tasks = None  # they run
         others = [asyncio.create_task(one) for one in others]
         try:
             await first
@@ -148,16 +149,8 @@ class App:
         await asyncio.sleep_ms(HEALTH_FIRST_S * 1000)
         while True:
             self.record(lent("health").values(self))
-            self._tell_troubles()
+            lent("health").tell_troubles(self)
             await asyncio.sleep_ms(HEALTH_S * 1000)
-
-    def _tell_troubles(self):
-        for sensor in self.sampler.sensors:
-            if sensor.last_error:
-                self.journal.warning("sensor " + sensor.name + ": " + sensor.last_error)
-                sensor.last_error = ""
-        if not self.uplink.online and self.uplink.why:
-            self.journal.warning("no line: " + self.uplink.why)
 
     async def _supervise(self):
         watched = [

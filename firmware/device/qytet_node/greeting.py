@@ -5,7 +5,7 @@ import struct
 
 from qytet_node.mqtt import Lost, Refused, packet, text
 
-_CONNECT, _CONNACK, _SUBSCRIBE = 0x10, 0x20, 0x82
+_CONNECT, _CONNACK, _SUBSCRIBE, _DISCONNECT = 0x10, 0x20, 0x82, 0xE0
 
 
 async def connect(client, clean):
@@ -70,3 +70,19 @@ async def subscribe(client, filters):
         client.acked.clear()
         await client.send(packet(_SUBSCRIBE, body))
         await client.answered("SUBACK")
+
+
+async def close(client, politely):
+    """As `mqtt.Client.close` says."""
+    writer, client.reader, client.writer = client.writer, None, None
+    if writer is None:
+        return
+    try:
+        if politely:
+            writer.write(bytes((_DISCONNECT, 0)))
+            await asyncio.wait_for(writer.drain(), client.timeout)
+        writer.close()
+        await asyncio.wait_for(writer.wait_closed(), client.timeout)
+    except (OSError, asyncio.TimeoutError):
+        pass  # it is gone anyway
+    client.fail("closed")

@@ -51,3 +51,13 @@ def values(app):
     for sensor in app.sampler.sensors:
         found["sensor_errors_total:" + sensor.name[:24]] = sensor.errors
     return {key: value for key, value in found.items() if value is not None}
+
+
+def tell_troubles(app):
+    """Log what sensors and the line complain of; each complaint of a sensor once."""
+    for sensor in app.sampler.sensors:
+        if sensor.last_error:
+            app.journal.warning("sensor " + sensor.name + ": " + sensor.last_error)
+            sensor.last_error = ""
+    if not app.uplink.online and app.uplink.why:
+        app.journal.warning("no line: " + app.uplink.why)

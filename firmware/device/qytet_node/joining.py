@@ -6,6 +6,8 @@ The driver is never given a second `connect` while one is under way ("Wifi Inter
 import asyncio
 import gc
 
+_RESTART_AFTER = 5
+"""Failures in a row."""
 _TRIES = 2
 """Times that the driver tries again by itself; then its status says why."""
 _WORDS = {
@@ -17,6 +19,19 @@ _WORDS = {
     204: "the password may be wrong",
 }
 """Values of `WLAN.status()`, ESP-IDF's reasons."""
+
+
+async def up(link, station, wifi, join_ms, look_ms):
+    """As `Wifi.up` says, which counts."""
+    try:
+        await join(station, wifi, join_ms, look_ms)
+    except OSError:
+        link.failures += 1
+        if not link.failures % _RESTART_AFTER:
+            await restart(station)
+        raise
+    link.failures = 0
+    link.joins += 1
 
 
 async def join(station, wifi, join_ms, look_ms):

@@ -15,7 +15,7 @@ import struct
 from qytet_node.lent import lent
 
 _PUBLISH, _PUBACK = 0x30, 0x40
-_SUBACK, _PINGREQ, _PINGRESP, _DISCONNECT = 0x90, 0xC0, 0xD0, 0xE0
+_SUBACK, _PINGREQ, _PINGRESP = 0x90, 0xC0, 0xD0
 _LARGEST = 8192
 """Bytes of the largest message taken in; a larger one is read past, so that it costs no memory, and counted."""
 
@@ -96,20 +96,9 @@ class Client:
             self.fail(lent("greeting").words(error))
         raise Lost(self.failed)
 
-    async def close(self, politely=False):
-        """End the connection; politely means that the broker does not publish our will."""
-        writer, self.reader, self.writer = self.writer, None, None
-        if writer is None:
-            return
-        try:
-            if politely:
-                writer.write(bytes((_DISCONNECT, 0)))
-                await asyncio.wait_for(writer.drain(), self.timeout)
-            writer.close()
-            await asyncio.wait_for(writer.wait_closed(), self.timeout)
-        except (OSError, asyncio.TimeoutError):
-            pass  # it is gone anyway
-        self.fail("closed")
+    def close(self, politely=False):
+        """To be awaited: end the connection; politely means that the broker does not publish our will."""
+        return lent("greeting").close(self, politely)
 
     # ---- packets in
 

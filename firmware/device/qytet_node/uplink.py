@@ -19,6 +19,8 @@ HIST_ROWS, HIST_BYTES = 20, 3000
 RETRY_FIRST_S, RETRY_LAST_S = 1, 120
 RESEND_FIRST_MS, RESEND_LAST_MS = 120000, 3600000
 """How long marks may stay away before everything is sent again; doubled while they do."""
+LOOK_MS = 50
+"""How soon a record that is made is seen."""
 ANSWERS = LOGS = 8
 _LONGEST_ID = 64
 """Of a command (contract)."""
@@ -42,7 +44,7 @@ class Uplink:
         self._on_command, self._timekeeper = on_command, timekeeper
         self._hist_every = hist_every_ms
         self._live, self._answers, self._logs = [], [], []
-        self._wake = asyncio.Event()
+        self._awake = False
         self._marked_at = self._hist_at = 0
         self._resend_after = RESEND_FIRST_MS
         self._live_from = 1
@@ -64,7 +66,7 @@ class Uplink:
             return  # the backfill of the next connection sends it
         if len(self._live) < LIVE:
             self._live.append((seq, one))
-            self._wake.set()
+            self._awake = True
         else:
             self.overflowed += 1
             self._live_from = seq + 1  # the backfill goes that far; what it sends a second time does no harm
@@ -73,19 +75,19 @@ class Uplink:
         """An answer to a command, to be sent before anything else; the oldest goes when there are too many."""
         _bounded(self._answers, ANSWERS)
         self._answers.append((ident, state, why))
-        self._wake.set()
+        self._awake = True
 
     def introduce(self):
         """Send birth and state again (the command `rebirth`)."""
         if _INTRODUCTION not in self._answers:
             self._answers.append(_INTRODUCTION)
-        self._wake.set()
+        self._awake = True
 
     def again(self):
         """Send everything that is held and not confirmed once more (the command `resend`)."""
         self._begin_anew()
         self._live.clear()
-        self._wake.set()
+        self._awake = True
 
     @property
     def speaks_up(self):
@@ -96,7 +98,7 @@ class Uplink:
         """A line for the city's log; kept while there is no connection, the oldest goes when there are too many."""
         _bounded(self._logs, LOGS)
         self._logs.append((up, level, text))
-        self._wake.set()
+        self._awake = True
 
     # ---- the loop
 
@@ -153,7 +155,7 @@ class Uplink:
         except Exception as error:
             self.why = str(error) or type(error).__name__
         await client.close()
-        self._wake.set()
+        self._awake = True
 
     async def _speak(self, client):
         await client.subscribe((self.prefix + "stored", self.prefix + "cmd/+"))
@@ -225,11 +227,11 @@ class Uplink:
             self._begin_anew()
 
     async def _pause(self, ms):
-        try:
-            await asyncio.wait_for_ms(self._wake.wait(), ms)
-        except asyncio.TimeoutError:
-            return
-        self._wake.clear()
+        """Wait for something to say: an event with a time limit would take a task of its own, for ever."""
+        until = self._clock.up() + ms
+        while not self._awake and self._clock.up() < until:
+            await asyncio.sleep_ms(LOOK_MS)
+        self._awake = False
 
     def _progress(self):
         self.progress_at = self._clock.up()

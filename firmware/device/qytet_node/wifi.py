@@ -8,8 +8,6 @@ import asyncio
 
 from qytet_node.lent import lent
 
-_RESTART_AFTER = 5
-
 
 class Wifi:
     """`station` is a `network.WLAN`; `wifi` has ssid and password, `broker` host, port and name (of its certificate).
@@ -42,17 +40,8 @@ class Wifi:
     async def up(self):
         """Return when there is an address. Raises OSError with the reason after one attempt."""
         async with self._joining:
-            if self.is_up:
-                return
-            try:
-                await lent("joining").join(self._station, self._wifi, *self._patience)
-            except OSError:
-                self.failures += 1
-                if not self.failures % _RESTART_AFTER:
-                    await lent("joining").restart(self._station)
-                raise
-            self.failures = 0
-            self.joins += 1
+            if not self.is_up:
+                await lent("joining").up(self, self._station, self._wifi, *self._patience)
 
     async def open(self):
         """Reader and writer to the broker. Raises OSError, also for a certificate not to be trusted."""
