@@ -188,9 +188,9 @@ def test_ads1115(micropython: MicroPython, raw: int, ready: bytes, said: object)
 
 LOOP = """
 from qytet_node.drivers.current_loop import CurrentLoop
-async def volts():
+async def volts(channel):
     return {ma} * 0.1
-sensor = CurrentLoop(volts, "water_pressure:inlet", 0, 10, shunt_ohm=100.0)
+sensor = CurrentLoop((volts, 2), "water_pressure:inlet", 0, 10, shunt_ohm=100.0)
 """
 
 

@@ -248,11 +248,11 @@ CELL = """
 from qytet_node.drivers.electrochemical import Electrochemical
 from qytet_node.drivers.errors import SensorError
 def volts(value):
-    async def measured():
+    async def measured(channel):
         if isinstance(value, str):
             raise SensorError(value)
         return value
-    return measured
+    return measured, 0
 """
 TABLE = [1.3, 1.3, 1.3, 1.3, 1.0, 0.6, 0.4, 0.2, -1.5]
 

@@ -207,18 +207,21 @@ class Time:
     now = 0
     def up(self):
         return self.now
-dog, time_, at, offline, restarts = Dog(), Time(), {"sampler": 0, "uplink": 0}, [False], []
-watched = [(name, lambda name=name: at[name], 1000) for name in ("sampler", "uplink")]
-one = Supervisor(dog, time_, watched, lambda: offline[0], restarts.append, 60)
+class Part:
+    progress_at, online = 0, True
+dog, time_, parts, restarts = Dog(), Time(), {"sampler": Part(), "uplink": Part()}, []
+watched = [(name, part, 1000) for name, part in parts.items()]
+one = Supervisor(dog, time_, watched, parts["uplink"], restarts.append, 60)
 def look(now, **progress):
     time_.now = now
-    at.update(progress)
+    for name, at in progress.items():
+        parts[name].progress_at = at
     one.look()
     return [dog.fed, one.stuck]
 say(look(500))
 say(look(1500, sampler=1500))
 say(look(1600, uplink=1600))
-offline[0] = True
+parts["uplink"].online = False
 look(30000, sampler=30000, uplink=30000)
 say(len(restarts))
 look(70000, sampler=70000, uplink=70000)

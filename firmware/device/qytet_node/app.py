@@ -66,7 +66,7 @@ class App:
         """Run every part for ever."""
         kept = str(self.backlog.depth)
         self.journal.info("qytet " + VERSION + ", boot " + self.backlog.boot + ", " + kept + " kept")
-        self._tell_restarted()
+        lent("orders").tell_restarted(self)
         first, *others = [self._for_ever(name, part) for name, part in self.tasks]
         self.tasks = None  # they run
         others = [asyncio.create_task(one) for one in others]
@@ -76,17 +76,9 @@ class App:
             for task in others:
                 task.cancel()
 
-    async def restart(self, why):
-        """End in order and begin anew, when the last answer is out or after five seconds."""
-        self.journal.warning("restart: " + why)
-        for _ in range(50):
-            if not self.uplink.speaks_up:
-                break
-            await asyncio.sleep_ms(100)
-        for sensor in self.sampler.sensors:
-            await sensor.stop()
-        self.backlog.close()
-        self.hardware.reset()
+    def restart(self, why):
+        """To be awaited: end in order and begin anew, when the last answer is out or after five seconds."""
+        return lent("health").restart(self, why)
 
     # ---- what parts ask of each other
 
@@ -153,17 +145,12 @@ class App:
             await asyncio.sleep_ms(HEALTH_S * 1000)
 
     async def _supervise(self):
-        watched = [
-            ("sampler", lambda: self.sampler.progress_at, SAMPLER_LIMIT_MS),
-            ("uplink", lambda: self.uplink.progress_at, UPLINK_LIMIT_MS),
-        ]
+        watched = (
+            ("sampler", self.sampler, SAMPLER_LIMIT_MS),
+            ("uplink", self.uplink, UPLINK_LIMIT_MS),
+        )
         watchdog = self.hardware.watchdog(WATCHDOG_MS)
-        await Supervisor(watchdog, self.clock, watched, lambda: not self.uplink.online, self.give_up).run()
-
-    def _tell_restarted(self):
-        commands = self.commands
-        for ident in commands.begun("restart"):
-            commands.finish(ident, "done")
+        await Supervisor(watchdog, self.clock, watched, self.uplink, self.give_up).run()
 
 
 def main(root, named="node.json"):

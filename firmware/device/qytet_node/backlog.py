@@ -14,7 +14,7 @@ import os
 
 from qytet_node import segments
 from qytet_node.lent import lent
-from qytet_node.records import row, seq_of
+from qytet_node.records import row
 
 _NO_SPACE = 28
 """littlefs's own number for a full flash, the same on every port; `errno` does not name it."""
@@ -33,7 +33,7 @@ class Backlog:
         self.cap = cap_bytes
         self._segment = segment_bytes
         self.writer = None
-        self._cursor = None
+        self.cursor = None
         self.dropping = self.seq = 0
         self.boot = boot
         found = lent("opening").opened(folder)
@@ -90,43 +90,17 @@ class Backlog:
 
     def rewind(self):
         """Begin the backfill again at the oldest record that is not confirmed."""
-        self._cursor = None
+        self.cursor = None
 
     def backfill(self, most_rows, most_bytes, below=None):
         """The next rows of one boot, as `(boot, rows)`, oldest first; None when the cursor has reached the end.
 
         `below`: numbers of this boot from here on are left out (they are sent live).
         """
-        while True:
-            entry, offset, seq = self._place()
-            if entry is None:
-                return None
-            found, size, end = [], 0, False
-            mark = self.marks.get(entry[_BOOT], 0)
-            lines = self._sound(entry, offset, seq)
-            for after, number, one in lines:
-                if below is not None and entry[_BOOT] == self.boot and number >= below:
-                    end = True
-                    break
-                if found and size + len(one) > most_bytes:
-                    break
-                offset, seq = after, number
-                if number > mark:
-                    found.append(one)
-                    size += len(one)
-                    if len(found) >= most_rows:
-                        break
-            else:
-                if self.writer is not None and entry is self.index[-1]:
-                    end = True  # it still grows: go on from here next time
-                else:
-                    offset = -1
-            lines.close()  # and with it the file: nobody else would, before the heap is full
-            self._cursor = (entry[_NUMBER], offset, seq)
-            if found:
-                return entry[_BOOT], found
-            if end:
-                return None
+        entry, _, seq = self.place()
+        if entry is None or (below is not None and entry[_BOOT] == self.boot and seq + 1 >= below):
+            return None
+        return lent("reading").backfill(self, most_rows, most_bytes, below)
 
     # ---- what is stored
 
@@ -185,27 +159,15 @@ class Backlog:
         """Records of a segment that are not confirmed."""
         return max(0, entry[_LAST] - max(entry[_FIRST] - 1, self.marks.get(entry[_BOOT], 0)))
 
-    def _place(self):
+    def place(self):
         """The segment that the cursor stands in, the offset and the number before it; None at the end."""
-        number, offset, seq = self._cursor or (0, 0, 0)
+        number, offset, seq = self.cursor or (0, 0, 0)
         for entry in self.index:
             if entry[_NUMBER] == number and offset >= 0:
                 return entry, offset, seq
             if entry[_NUMBER] > number:
                 return entry, 0, entry[_FIRST] - 1
         return None, 0, 0
-
-    def _sound(self, entry, offset, seen):
-        """The segment's rows; where they end before they should, the rest is lost, and the index says so."""
-        lines = segments.rows(self.path(entry[_NUMBER]), offset)
-        try:
-            for after, one in lines:
-                seen = seq_of(one)
-                yield after, seen, one
-        finally:
-            lines.close()
-        if seen < entry[_LAST]:
-            lent("upkeep").found_damaged(self, entry, seen)
 
     def path(self, number):
         """Where a segment lies."""

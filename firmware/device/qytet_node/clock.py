@@ -5,9 +5,8 @@ first answer of a time server there is none, and the record says so (`t` null, q
 later from a record of the same boot that has both.
 """
 
-UNIX_2100_MS = 4102444800000
-STEP_MS = 2000
-"""A change of the offset beyond this is a step and counted; below it is drift."""
+from qytet_node.lent import lent
+
 _WRAP = 1 << 30
 """MicroPython's ticks wrap at this, unless the port says otherwise; only differences below half of it are used."""
 
@@ -19,12 +18,12 @@ class Clock:
     """
 
     def __init__(self, ticks_ms, ticks_diff, floor_ms):
-        self._ticks, self._diff, self._floor = ticks_ms, ticks_diff, floor_ms
+        self._ticks, self._diff, self.floor = ticks_ms, ticks_diff, floor_ms
         self._last = ticks_ms()
         self._up = 0
-        self._offset = None
-        self._quality = "none"
-        self._set_at = 0
+        self.offset = None
+        self.quality = "none"
+        self.set_at = 0
         self.steps = 0
         self.drift_ppm = 0.0
         self.refused = 0
@@ -42,18 +41,18 @@ class Clock:
 
     def at(self, up):
         """The same for an instant given as uptime."""
-        if self._offset is None:
+        if self.offset is None:
             return None, "none"
-        return up + self._offset, self._quality
+        return up + self.offset, self.quality
 
     @property
     def is_set(self):
         """Whether the time is known."""
-        return self._offset is not None
+        return self.offset is not None
 
     def age_s(self):
         """Seconds since the clock was last set; None if it never was."""
-        return None if self._offset is None else (self.up() - self._set_at) // 1000
+        return None if self.offset is None else (self.up() - self.set_at) // 1000
 
     def set(self, unix_ms, quality, spread_ms=0):
         """Take a time over; tells whether it was believed.
@@ -61,18 +60,5 @@ class Clock:
         `spread_ms` is how far off it may be (half of the round trip): a correction within it is not made, because it
         would be noise.
         """
-        if not self._floor <= unix_ms < UNIX_2100_MS:
-            self.refused += 1
-            return False
-        up = self.up()
-        offset = unix_ms - up
-        if self._offset is not None:
-            change = offset - self._offset
-            if abs(change) <= spread_ms and quality == self._quality:
-                return True
-            if abs(change) > STEP_MS:
-                self.steps += 1
-            elif up - self._set_at > 600000:
-                self.drift_ppm = change * 1e6 / (up - self._set_at)
-        self._offset, self._quality, self._set_at = offset, quality, up
-        return True
+        up = self.up()  # before the rest is read from flash, which takes some tens of milliseconds
+        return lent("correcting").correct(self, up, unix_ms, quality, spread_ms)

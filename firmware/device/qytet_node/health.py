@@ -1,5 +1,6 @@
-"""How the node is, by the catalogue's names: a record of its own, beside what it measures."""
+"""How the node is, by the catalogue's names: a record of its own, beside what it measures; and how it ends."""
 
+import asyncio
 import gc
 
 POWER_ON, RESET_PIN, WATCHDOG, DEEP_SLEEP, SOFTWARE = 1, 2, 3, 4, 5
@@ -61,3 +62,16 @@ def tell_troubles(app):
             sensor.last_error = ""
     if not app.uplink.online and app.uplink.why:
         app.journal.warning("no line: " + app.uplink.why)
+
+
+async def restart(app, why):
+    """As `App.restart` says."""
+    app.journal.warning("restart: " + why)
+    for _ in range(50):
+        if not app.uplink.speaks_up:
+            break
+        await asyncio.sleep_ms(100)
+    for sensor in app.sampler.sensors:
+        await sensor.stop()
+    app.backlog.close()
+    app.hardware.reset()

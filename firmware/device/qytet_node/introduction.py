@@ -22,3 +22,15 @@ async def tell_lost(uplink, client):
         if lowest > 1:
             await client.publish(uplink.prefix + "hist", hist(boot, lowest, []))
     uplink.told = dropped
+
+
+async def answer(uplink, client, about):
+    """Send the oldest answer to a command; one without a command asks for birth and state again."""
+    first = uplink.answers[0]
+    ident, state, why = first
+    if ident:
+        await client.publish(uplink.prefix + "ack/" + ident, messages.ack(state, why))
+    else:
+        await introduce(uplink, client, about)
+    if uplink.answers and uplink.answers[0] is first:  # it may have had to go meanwhile
+        uplink.answers.pop(0)

@@ -88,10 +88,21 @@ class Client:
         return lent("greeting").subscribe(self, filters)
 
     async def run(self, on_message):
-        """Read until the connection ends; `on_message(topic, payload)` must be quick. Always raises MqttError."""
+        """Read until the connection ends; `on_message(topic, payload)` must be quick. Always raises MqttError.
+
+        Waits for a packet three quarters of the keep-alive; then asks, and waits once more. Only the wait for the first
+        byte may end without harm: whoever is cut off within a packet has lost its place.
+        """
         try:
             while True:
-                await self._one(on_message)
+                try:
+                    first = await asyncio.wait_for(self.read(1), self.keepalive * 0.75)
+                except asyncio.TimeoutError:
+                    await self.write(bytes((_PINGREQ, 0)))
+                    first = await asyncio.wait_for(self.read(1), self.timeout)
+                body = await asyncio.wait_for(self.rest(), self.timeout)
+                await self._took(first[0], body, on_message)
+                body = None  # while it waits nobody needs it
         except (OSError, EOFError, asyncio.TimeoutError) as error:
             self.fail(lent("greeting").words(error))
         raise Lost(self.failed)
@@ -102,18 +113,7 @@ class Client:
 
     # ---- packets in
 
-    async def _one(self, on_message):
-        """Wait for a packet three quarters of the keep-alive; then ask, and wait once more.
-
-        Only the wait for the first byte may end without harm: whoever is cut off within a packet has lost its place.
-        """
-        try:
-            first = await asyncio.wait_for(self.read(1), self.keepalive * 0.75)
-        except asyncio.TimeoutError:
-            await self.write(bytes((_PINGREQ, 0)))
-            first = await asyncio.wait_for(self.read(1), self.timeout)
-        kind = first[0]
-        body = await asyncio.wait_for(self.rest(), self.timeout)
+    async def _took(self, kind, body, on_message):
         if kind & 0xF0 == _PUBLISH:
             await self._take(kind, body, on_message)
         elif kind in (_PUBACK, _SUBACK):
@@ -159,11 +159,11 @@ class Client:
             size -= len(await self.read(min(size, 512)))
         return None
 
-    async def read(self, size):
-        """So many bytes."""
+    def read(self, size):
+        """To be awaited: so many bytes."""
         if self.reader is None:
             raise OSError("closed")
-        return await self.reader.readexactly(size) if size else b""
+        return self.reader.readexactly(size)
 
     # ---- packets out
 

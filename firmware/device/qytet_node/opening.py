@@ -6,8 +6,9 @@ import os
 import struct
 from binascii import crc32
 
+from qytet_node.reading import rows
 from qytet_node.records import seq_of
-from qytet_node.segments import HEADER, HEADER_SIZE, rows
+from qytet_node.segments import HEADER, HEADER_SIZE
 
 _NUMBER, _BOOT, _FIRST, _LAST = 0, 1, 2, 3
 """Of a row of the index; its fifth field is the size in bytes (`backlog.py`)."""

@@ -13,6 +13,13 @@ def commands(app):
     return Commands(path, app.now, app.uplink.answer, app.journal, app.ordered, handlers.find)
 
 
+def tell_restarted(app):
+    """A restart that was ordered before this start is done."""
+    taker = app.commands
+    for ident in taker.begun("restart"):
+        taker.finish(ident, "done")
+
+
 class Handlers:
     """One method a command: `await handler(args, id)` gives (state, why)."""
 

@@ -103,7 +103,8 @@ class Parts:
         converter = self._converter(bus, int(address, 16))
         if "no2" in options:
             options["no2"] = self._made[options["no2"]]
-        sources = [converter.source(int(one)) for one in inputs.split("+")]
+        volts = converter.volts
+        sources = [(volts, int(one)) for one in inputs.split("+")]
         return kind(*sources, **options)
 
     def _edges(self, kind, row, options, _):

@@ -4,7 +4,7 @@
     record   length (2 bytes), CRC-32 of the row (4 bytes), the row; all numbers little-endian
 
 Whatever a power cut left at the end is recognised and not read. A segment is never written to again after a restart.
-Headers are read at the start only (`opening.py`).
+How it is read is in `reading.py`, its header in `opening.py`.
 """
 
 import struct
@@ -12,8 +12,8 @@ from binascii import crc32
 
 HEADER = "<4s8sI"
 HEADER_SIZE = 20
-_RECORD = "<HI"
-_RECORD_SIZE = 6
+RECORD = "<HI"
+RECORD_SIZE = 6
 LONGEST = 8192
 """Bytes of the longest row that is believed: 64 values with the longest names are below."""
 
@@ -29,8 +29,8 @@ class Writer:
 
     def append(self, one):
         """Write a row; it is durable after `flush`."""
-        self._file.write(struct.pack(_RECORD, len(one), crc32(one)) + one)
-        self.size += _RECORD_SIZE + len(one)
+        self._file.write(struct.pack(RECORD, len(one), crc32(one)) + one)
+        self.size += RECORD_SIZE + len(one)
 
     def flush(self):
         """Return when all that was appended is on flash."""
@@ -39,22 +39,3 @@ class Writer:
     def close(self):
         """Flush and close."""
         self._file.close()
-
-
-def rows(path, skip=0):
-    """Yield `(offset after it, row)` from an offset (0: the beginning) until the end, or what is torn."""
-    with open(path, "rb") as file:
-        skip = skip or HEADER_SIZE
-        file.seek(skip)
-        while True:
-            head = file.read(_RECORD_SIZE)
-            if len(head) < _RECORD_SIZE:
-                return
-            size, check = struct.unpack(_RECORD, head)
-            if not 0 < size <= LONGEST:
-                return
-            one = file.read(size)
-            if len(one) < size or crc32(one) != check:
-                return
-            skip += _RECORD_SIZE + size
-            yield skip, one

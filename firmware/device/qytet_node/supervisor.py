@@ -13,11 +13,14 @@ WATCHDOG_MS = 60000
 
 
 class Supervisor:
-    """`watched` are rows of (name, function that gives the uptime of the last progress, limit in ms)."""
+    """`watched` are rows of (name, part, limit in ms); a part's `progress_at` is the uptime of its last progress.
 
-    def __init__(self, watchdog, clock, watched, offline=None, restart=None, offline_s=21600):
+    `line` has `online`; `restart(why)` is called when it was not for `offline_s`.
+    """
+
+    def __init__(self, watchdog, clock, watched, line=None, restart=None, offline_s=21600):
         self._watchdog, self._clock, self._watched = watchdog, clock, watched
-        self._offline, self._restart, self._offline_s = offline, restart, offline_s
+        self._line, self._restart, self._offline_s = line, restart, offline_s
         self._online_at = clock.up()
         self.stuck = ""
         self.fed = 0
@@ -32,14 +35,14 @@ class Supervisor:
         """Feed if all is well; remember who is stuck, so that the next health record can say so."""
         now = self._clock.up()
         self.stuck = ""
-        for name, progressed, limit in self._watched:
-            if now - progressed() > limit:
+        for name, part, limit in self._watched:
+            if now - part.progress_at > limit:
                 self.stuck = name
         if self.stuck:
             return
         self._watchdog.feed()
         self.fed += 1
-        if self._offline is not None and self._offline():
+        if self._line is not None and not self._line.online:
             if now - self._online_at > self._offline_s * 1000:
                 self._restart("no connection for " + str(self._offline_s) + " s")
         else:

@@ -25,7 +25,7 @@ ANSWERS = LOGS = 8
 _LONGEST_ID = 64
 """Of a command (contract)."""
 _INTRODUCTION = ("", "", "")
-"""Among the answers: say birth and state again."""
+"""Among the answers: say birth and state again (`introduction.py`)."""
 
 
 class Uplink:
@@ -43,7 +43,7 @@ class Uplink:
         self._about, self._link, self._clock, self.backlog = about, link, clock, backlog
         self._on_command, self._timekeeper = on_command, timekeeper
         self._hist_every = hist_every_ms
-        self._live, self._answers, self._logs = [], [], []
+        self._live, self.answers, self._logs = [], [], []
         self._awake = False
         self._marked_at = self._hist_at = 0
         self._resend_after = RESEND_FIRST_MS
@@ -73,14 +73,14 @@ class Uplink:
 
     def answer(self, ident, state, why=""):
         """An answer to a command, to be sent before anything else; the oldest goes when there are too many."""
-        _bounded(self._answers, ANSWERS)
-        self._answers.append((ident, state, why))
+        _bounded(self.answers, ANSWERS)
+        self.answers.append((ident, state, why))
         self._awake = True
 
     def introduce(self):
         """Send birth and state again (the command `rebirth`)."""
-        if _INTRODUCTION not in self._answers:
-            self._answers.append(_INTRODUCTION)
+        if _INTRODUCTION not in self.answers:
+            self.answers.append(_INTRODUCTION)
         self._awake = True
 
     def again(self):
@@ -92,7 +92,7 @@ class Uplink:
     @property
     def speaks_up(self):
         """Whether there are answers that wait for a connection that is there."""
-        return self.online and bool(self._answers)
+        return self.online and bool(self.answers)
 
     def log(self, up, level, text):
         """A line for the city's log; kept while there is no connection, the oldest goes when there are too many."""
@@ -172,8 +172,8 @@ class Uplink:
 
     async def _speak_once(self, client):
         """Say one thing, the most urgent."""
-        if self._answers:
-            await self._answer(client)
+        if self.answers:
+            await lent("introduction").answer(self, client, self._about)
         elif self._live:
             await client.publish(self.prefix + "obs", obs(self.backlog.boot, self._live[0][1]))
             self._live.pop(0)
@@ -193,15 +193,6 @@ class Uplink:
 
     def _introduce(self, client):
         return lent("introduction").introduce(self, client, self._about)
-
-    async def _answer(self, client):
-        first = self._answers[0]
-        if first is _INTRODUCTION:
-            await self._introduce(client)
-        else:
-            await client.publish(self.prefix + "ack/" + first[0], lent("messages").ack(first[1], first[2]))
-        if self._answers and self._answers[0] is first:  # it may have had to go meanwhile
-            self._answers.pop(0)
 
     async def _send_old(self, client):
         """One batch of the backlog, if it is time for one; tells whether there may be more."""

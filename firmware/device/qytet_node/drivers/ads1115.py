@@ -14,22 +14,18 @@ _CONVERSION, _CONFIG = 0, 1
 _START, _SINGLE, _NO_COMPARATOR = 0x8000, 0x0100, 0x0003
 _SINGLE_ENDED = 0x4000
 _RATE_128 = 0x0080
-# Full scale in volts by the gain's bits (table 8: PGA).
-_SCALES = {6.144: 0x0000, 4.096: 0x0200, 2.048: 0x0400, 1.024: 0x0600, 0.512: 0x0800, 0.256: 0x0A00}
 
 
 class ADS1115:
     """`volts(channel)` measures one input against ground, once."""
 
     def __init__(self, i2c, address=ADDRESS, scale=4.096):
-        if scale not in _SCALES:
+        scales = (6144, 4096, 2048, 1024, 512, 256)  # full scale in mV by the gain's bits (table 8: PGA)
+        if int(scale * 1000 + 0.5) not in scales:
             raise ValueError("no such scale: " + str(scale))
+        self._gain = scales.index(int(scale * 1000 + 0.5)) << 9
         self._i2c, self._address, self._scale = i2c, address, scale
         self._lock = asyncio.Lock()  # it measures one input at a time, for whoever asks
-
-    def source(self, channel):
-        """A function that is awaited for the volts of one input."""
-        return lambda: self.volts(channel)
 
     async def volts(self, channel):
         """Volts at input 0 to 3. Raises SensorError: at full scale it says `range`, as the true value is unknown."""
@@ -37,15 +33,7 @@ class ADS1115:
             return await tried(lambda: self._measure(channel))
 
     async def _measure(self, channel):
-        config = (
-            _START
-            | _SINGLE_ENDED
-            | channel << 12
-            | _SCALES[self._scale]
-            | _SINGLE
-            | _RATE_128
-            | _NO_COMPARATOR
-        )
+        config = _START | _SINGLE_ENDED | channel << 12 | self._gain | _SINGLE | _RATE_128 | _NO_COMPARATOR
         self._i2c.writeto_mem(self._address, _CONFIG, struct.pack(">H", config))
         for _ in range(5):
             await asyncio.sleep_ms(8)  # 128 a second

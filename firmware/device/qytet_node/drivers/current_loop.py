@@ -9,7 +9,10 @@ _BROKEN, _LOWEST, _HIGHEST, _FAULT = 3.6, 3.8, 20.5, 21.0
 
 
 class CurrentLoop:
-    """`volts()` is awaited for the volts across `shunt_ohm`; 4 mA is `low`, 20 mA `high`, in the property's unit."""
+    """4 mA is `low`, 20 mA `high`, in the property's unit.
+
+    `volts` is a function and a channel, with which it is awaited for the volts across `shunt_ohm`.
+    """
 
     WARM_UP_MS = 1000
     MIN_INTERVAL_MS = 100
@@ -24,7 +27,8 @@ class CurrentLoop:
 
     async def read(self):
         """The value. Raises SensorError: `absent` for a broken wire, `range` for a fault current."""
-        current = await self._volts() / self._shunt * 1000
+        volts, channel = self._volts
+        current = await volts(channel) / self._shunt * 1000
         if current <= _BROKEN:
             raise SensorError(ABSENT, "%.2f mA: broken wire" % current)
         if current >= _FAULT or not _LOWEST <= current <= _HIGHEST:

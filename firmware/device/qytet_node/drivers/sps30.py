@@ -8,7 +8,7 @@ import struct
 
 from qytet_node.drivers.errors import BUSY, CHECKSUM, RANGE, SHORT, SensorError, tried
 
-_START, _STOP, _READ, _SLEEP, _WAKE, _CLEAN = 0x00, 0x01, 0x03, 0x10, 0x11, 0x56
+_START, _STOP, _READ, _SLEEP, _WAKE = 0x00, 0x01, 0x03, 0x10, 0x11
 _FLAG, _ESCAPE = 0x7E, 0x7D
 _STUFFED = (0x7E, 0x7D, 0x11, 0x13)
 _VALUES = 40
@@ -17,7 +17,7 @@ _MOST = 1000
 
 
 class SPS30:
-    """Measures from `start` on; `clean` blows the fan free, weekly, because its own counter dies with the power."""
+    """Measures from `start` on."""
 
     PROPERTIES = ("pm1", "pm2_5", "pm4", "pm10", "particle_number_concentration_pm0_5")
     WARM_UP_MS = 30000  # datasheet, table 1: start-up time in clean air, 30 s at most
@@ -35,10 +35,6 @@ class SPS30:
     async def read(self):
         """Mass concentrations in ug/m3, number concentration in 1/cm3."""
         return await tried(self._measure)
-
-    async def clean(self):
-        """Blow the fan free for ten seconds (section 4.2)."""
-        await tried(lambda: self._ask(_CLEAN, b""))
 
     async def stop(self):
         """Laser and fan rest."""
