@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from qytet.ctrl_c import CtrlC
 from qytet.errors import QytetError
 from qytet_bench import serialport
 from qytet_bench import settings as bench_settings
@@ -39,16 +40,17 @@ def monitor(
     end = time.monotonic() + seconds if seconds else None
     found = False
     try:
-        with Line(serialport.choose(port), baud) as line:
+        with CtrlC(gently=True) as asked, Line(serialport.choose(port), baud) as line:
             if reset:
                 line.reset()
-            for said in follow(line, Redactor(known_secrets(config)), until=end):
+            heard = follow(line, Redactor(known_secrets(config)), until=end, is_cancelled=lambda: asked.seen)
+            for said in heard:
                 printer.show(said)
                 if until and said.kind != "note" and until in said.text:
                     found = True
                     break
     except KeyboardInterrupt:
-        pass  # that is how one ends it
+        pass  # pressed twice
     if until and not found:
         raise typer.Exit(1)
 

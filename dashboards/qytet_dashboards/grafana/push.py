@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from qytet.ctrl_c import CtrlC
 from qytet_dashboards.grafana.errors import GrafanaError
 from qytet_dashboards.grafana.findings import Finding, may_write
 
@@ -71,12 +72,15 @@ def _one(finding: Finding, account: Account, told: Collection[str], force: bool,
         return Step(finding, "kept")
     if dry_run:
         return Step(finding, "would write")
-    try:
-        finding.write()
-    except GrafanaError as error:
-        account.stopped = error if error.stops else None
-        return Step(finding, "failed", error)
-    except KeyboardInterrupt:
-        account.interrupted = True
-        return Step(finding, "not tried")
-    return Step(finding, "written")
+    with CtrlC() as asked:
+        try:
+            finding.write()
+        except GrafanaError as error:
+            account.stopped = error if error.stops else None
+            step = Step(finding, "failed", error)
+        except KeyboardInterrupt:
+            step = Step(finding, "not tried")
+        else:
+            step = Step(finding, "written")
+    account.interrupted = asked.seen
+    return step
