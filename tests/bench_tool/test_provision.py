@@ -210,7 +210,7 @@ def test_over_the_network_it_is_the_same(plug: Plug, files: dict[str, bytes]) ->
     """A board on an RFC 2217 port is provisioned as one on a cable."""
     port = plug()
     port.board.flash.write(0x1000, b"\xe9")  # MicroPython, as far as its ROM can tell
-    port.board.power_on()
+    port.reset()  # plugged in, it had power before it had an image
     port.board.console.wait_for(">>> ")
     assert len(put(port.url, files).written) == len(files)
     port.board.console.wait_for(NEW_WORD)
