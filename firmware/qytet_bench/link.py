@@ -9,6 +9,7 @@ import ast
 from collections.abc import Mapping, Sequence
 
 from qytet.errors import QytetError
+from qytet_bench.privacy import is_private
 
 __all__ = ["linked"]
 
@@ -115,7 +116,7 @@ def _short_class(node: ast.ClassDef) -> ast.ClassDef:
     short: dict[str, str] = {}
 
     def given(name: str) -> str:
-        if not _is_private(name):
+        if not is_private(name):
             return name
         return short[name] if name in short else short.setdefault(name, next(every))
 
@@ -129,10 +130,6 @@ def _short_class(node: ast.ClassDef) -> ast.ClassDef:
             if isinstance(name, ast.Name):
                 name.id = given(name.id)
     return node
-
-
-def _is_private(name: str) -> bool:
-    return name.startswith("_") and not name.startswith("__")
 
 
 def _redirected(text: str, parts: set[str], whole: str) -> str:

