@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from qytet_edge.ports import Output
 from qytet_edge.records import Reading
 from qytet_edge.rules import RuleConfig, Rules
 from tests.edge.memory_sink import MemorySink
+from tests.edge.quick_time import QuickLoop
 
 GATEWAY, PIR = "gateway-1", "pir-1"
 
@@ -61,8 +62,10 @@ class Spool(MemorySink):
 class Site:
     """Rules on outputs, with a spool in memory."""
 
-    def __init__(self, rules: Sequence[RuleConfig], outputs: Sequence[Output], **more: Any) -> None:
-        self.clock = Clock(ClockConfig(trust="host"))
+    def __init__(
+        self, rules: Sequence[RuleConfig], outputs: Sequence[Output], clock: Clock | None = None, **more: Any
+    ) -> None:
+        self.clock = clock or Clock(ClockConfig(trust="host"))
         self.spool = Spool()
         self.journal = Journal(GATEWAY, self.spool)
         self.more = more
@@ -173,14 +176,21 @@ def test_time_alone_moves_an_output() -> None:
 
     async def scene() -> None:
         lamp = Lamp()
-        condition = {"device": PIR, "key": "motion_count", "below": 1, "for_s": 0.2, "stale_s": 0.5}
-        site = Site([rule(when=[condition])], [lamp])
+        condition = {"device": PIR, "key": "motion_count", "below": 1, "for_s": 2, "stale_s": 5}
+        site = Site([rule(when=[condition])], [lamp], Clock(ClockConfig(trust="host"), boottime=loop.time_ns))
         async with site.at_work():
             await lamp.until(lambda: lamp.values == [80])
             site.say(0)
+            said = loop.time()
+            await lamp.until(lambda: lamp.values == [80, 100])
+            assert loop.time() == pytest.approx(said, abs=0.1)
+            await lamp.until(lambda: lamp.values == [80, 100, 30])
+            assert loop.time() == pytest.approx(said + 2, abs=0.1)
             await lamp.until(lambda: lamp.values == [80, 100, 30, 80])
+            assert loop.time() == pytest.approx(said + 5, abs=0.1)
 
-    play(scene)
+    with closing(QuickLoop()) as loop:
+        loop.run_until_complete(scene())
 
 
 def test_an_output_that_fails_is_tried_again_and_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
