@@ -243,13 +243,20 @@ def test_another_nodes_readings_are_not_sent_under_a_new_name(
     """A board that keeps readings of another device is refused and goes on as it was; told so, it gives them up."""
     with board(tmp_path) as (made, flash):
         _fresh(made, flash, {"main.py": RUNS, "etc/node.json": '{"city":"tirana","device":"node-9"}'})
+        mark = len(made.console.text)
         with pytest.raises(BoardError, match="node-9") as caught:
             put(made.console.path, files)
         assert "--discard-backlog" in caught.value.do
-        made.console.wait_for("qytet old", since=made.console.text.rindex("soft reboot"))
+        _wait_until_it_goes_on(made, mark)
         put(made.console.path, files, discard_backlog=True)
         made.console.wait_for(NEW_WORD)
         assert content(made, flash) == files
+
+
+def _wait_until_it_goes_on(made: Board, since: int) -> None:
+    """The tool may end before its last word to the board, the reset, has been carried out."""
+    made.console.wait_for("soft reboot", since=since)
+    made.console.wait_for("qytet old", since=made.console.text.index("soft reboot", since))
 
 
 def _fresh(made: Board, flash: FlashFile, files: dict[str, str]) -> None:
@@ -303,12 +310,12 @@ def test_a_board_that_cannot_run_the_node_is_left_alone(
     ):
         made.console.wait_for("qytet old")
         bad.to_tool = lambda data: re.sub(real, pretended, data)
-        before = flash.operations
+        before, mark = flash.operations, len(made.console.text)
         with pytest.raises(BoardError, match="board") as caught:
             put(bad.path, files, chip="esp32")
         assert said in str(caught.value)
         assert flash.operations == before
-        made.console.wait_for("qytet old", since=made.console.text.rindex("soft reboot"))
+        _wait_until_it_goes_on(made, mark)
 
 
 def test_ctrl_c_while_it_boots_never_ends_without_the_boards_files(tmp_path: Path) -> None:
