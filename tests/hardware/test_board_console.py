@@ -1,7 +1,9 @@
 """The console is a serial port that a technician's tools work on."""
 
+import random
 import subprocess
 import sysconfig
+import time
 from pathlib import Path
 
 from tests.hardware.conftest import MakeBoard
@@ -55,6 +57,45 @@ def test_ctrl_c_ends_what_waits_and_what_computes(make_board: MakeBoard) -> None
         board.console.wait_for("KeyboardInterrupt", since=mark)
         board.console.feed(b"print(6 * 7)\r")
         board.console.wait_for("42\r\n", since=mark)
+
+
+ASKS_ALL_THE_TIME = """
+import esp32, time
+flash = esp32.Partition("spare", 0x200000, 0x200000, 1, 0x81)
+page, number = bytearray(4096), 0
+while True:
+    try:
+        print("round", number)
+        while True:
+            time.sleep_us(1)
+            flash.writeblocks(0, page)
+    except KeyboardInterrupt:
+        number += 1
+"""
+
+
+def test_ctrl_c_in_the_middle_of_a_question_confuses_nobody(make_board: MakeBoard) -> None:
+    """Whatever the program asks of the bench when Ctrl-C comes, question and answers stay in step."""
+    board = make_board(ASKS_ALL_THE_TIME)
+    board.power_on()
+    moments, mark = random.Random(5), 0
+    for number in range(1000):
+        board.console.wait_for(f"round {number}\r\n", since=mark)
+        mark = len(board.console.text)
+        then = time.perf_counter() + moments.uniform(0, 0.0005)
+        while time.perf_counter() < then:
+            pass  # shorter than a sleep can be
+        board.console.feed(b"\x03")
+
+
+def test_keys_after_ctrl_c_are_for_what_comes_after_it(make_board: MakeBoard) -> None:
+    """What is typed behind Ctrl-C reaches the prompt, though the program that computes ends only later."""
+    board = make_board("import time\nprint('go')\ntime.sleep(1)\nwhile True: pass\n")
+    board.power_on()
+    board.console.wait_for("go\r\n")
+    board.console.feed(b"\x03print(6 * 7)\r\x03print(6 * 8)\r")
+    board.console.wait_for("42\r\n")
+    board.console.wait_for("48\r\n")
 
 
 def test_ctrl_d_starts_the_program_again(make_board: MakeBoard) -> None:

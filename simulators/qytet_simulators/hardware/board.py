@@ -48,6 +48,8 @@ _ROM_SAYS = {
 }
 _BOOT_US = 300_000
 """From reset to the program, about."""
+_OF_FILES = (Op.FLASH_WRITE, Op.FLASH_ERASE)
+"""Nothing interrupts these: in the middle of a change the file system in the VM's memory would no longer be sound."""
 _HELLO = struct.Struct("<iiiiq6s")
 _Answer = TypeVar("_Answer")
 
@@ -336,6 +338,7 @@ class Board:
             vm.booted = True  # the first thing that is asked once the files are mounted
             vm.hear_out()  # said before it waits, so it counts as heard before time goes on
             self._passage.wait(question)
+            self._interrupt_what_waits()
             return
         answer = self._answered(question)
         if vm is self._vm and answer is not None:
@@ -369,10 +372,11 @@ class Board:
         else:
             self._stop_program()
 
-    def _say(self, question: Question, answer: Answer, flags: int = 0) -> None:
+    def _say(self, question: Question, answer: Answer) -> None:
         raised = self._passage.raised()
         self._passage.heard()
         if self._vm is not None:
+            flags = CTRL_C if question.op not in _OF_FILES and self._vm.take_ctrl_c() else 0
             self._vm.answer(packed(question.number, answer, raised, self.clock.now_us(), flags))
 
     def _interrupt(self, interrupt: Interrupt) -> None:
@@ -380,16 +384,19 @@ class Board:
             self._passage.interrupt(interrupt)
 
     def _step(self, idle: bool) -> float | None:
+        if self._vm is not None:
+            self._vm.press()
         return self._passage.step(idle, self._vm, boots=self._boot is not None)
 
     def _typed(self, data: bytes) -> None:
         self._soft.typed(data)
-        waits = self._passage.waits
-        if b"\x03" in data and waits is not None:
-            before, _, data = data.partition(b"\x03")
-            self._type(before)
-            self._say(waits, Answer(), CTRL_C)
         self._type(data)
+        self._interrupt_what_waits()
+
+    def _interrupt_what_waits(self) -> None:
+        waits = self._passage.waits
+        if waits is not None and self._vm is not None and self._vm.ctrl_c_waits:
+            self._say(waits, Answer())
 
     def _type(self, data: bytes) -> None:
         if self._vm is not None and data:

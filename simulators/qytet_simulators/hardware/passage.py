@@ -160,9 +160,12 @@ class Passage:
     def _computing(self, vm: VmProcess) -> float:
         """The program asks nothing: after a while the wall's time counts."""
         self._thinks = self._is_computing(vm)
-        if not self._thinks:
+        if self._thinks:
+            vm.interrupt()
+        else:
             self._keeper.pause()
-        elif self._keeper.limit_us is not None and vm.at_prompt:
+            return 0.05
+        if self._keeper.limit_us is not None and vm.at_prompt:
             self._keeper.go(self._keeper.limit_us, busy=False)
         else:
             self._keeper.go(self._clock.now_us() + 1_000_000, busy=True)

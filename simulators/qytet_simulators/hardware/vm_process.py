@@ -10,7 +10,7 @@ import subprocess
 import sysconfig
 import termios
 import tty
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -23,6 +23,8 @@ __all__ = ["VmProcess", "heap_bytes", "program"]
 
 SHIMS = Path(__file__).parent / "vm"
 _LONE_LF = re.compile(rb"(?<!\r)\n")
+_CTRL_C = 3
+_KEYS = 1 << 16
 _WORD = 8 // 4
 """The VM's words are 64 bits, the ESP32's 32: the same objects take twice the bytes."""
 
@@ -103,6 +105,7 @@ class VmProcess:
             os.close(requests)
             os.close(answers)
         self._alive = True
+        self._keys = bytearray()
         self.booted = False
         """Whether its files are the board's: a prompt before that would show those of the machine below."""
         self._last = b""
@@ -135,14 +138,52 @@ class VmProcess:
             os.write(self._answers, data)
 
     def type(self, data: bytes) -> None:
-        """Onto its terminal; Ctrl-C interrupts a program that runs, and is a key like others at the prompt."""
-        for piece in _split(data):
-            if piece == b"\x03" and not self.at_prompt:
-                if self.booted:
-                    self._process.send_signal(signal.SIGINT)
+        """Onto its terminal, in order; Ctrl-C interrupts a program that runs, and is a key like others at the prompt.
+
+        What a program can be interrupted with is an answer (`take_ctrl_c`) or, where it asks nothing, `interrupt`;
+        keys after a Ctrl-C wait for that. As on a wire, what is too much is lost.
+        """
+        self._keys += data[: _KEYS - len(self._keys)]
+        self.press()
+
+    def press(self) -> None:
+        """Give it the keys that it can have now."""
+        while self._keys:
+            if self._keys[0] != _CTRL_C:
+                written = self._write(self._keys.partition(b"\x03")[0])
+            elif self.at_prompt:
+                written = self._write(b"\x03")
             else:
-                with contextlib.suppress(OSError):
-                    os.write(self._master, piece)
+                written = 0 if self.booted else 1
+            del self._keys[:written]
+            if not written:
+                return
+
+    @property
+    def ctrl_c_waits(self) -> bool:
+        """Whether the program that runs is to be interrupted."""
+        return self._keys[:1] == b"\x03"
+
+    def take_ctrl_c(self) -> bool:
+        """Whether the program is to be interrupted with the answer that it gets now."""
+        if not self.ctrl_c_waits:
+            return False
+        del self._keys[:1]
+        return True
+
+    def interrupt(self) -> None:
+        """Interrupt a program that asks nothing, for it computes, if it is to be.
+
+        Only such a one: the VM raises KeyboardInterrupt wherever it is, be it in the middle of a question.
+        """
+        if self.take_ctrl_c():
+            self._process.send_signal(signal.SIGINT)
+
+    def _write(self, data: bytes | bytearray) -> int:
+        try:
+            return os.write(self._master, data)
+        except BlockingIOError:
+            return 0
 
     def kill(self) -> None:
         """At once, as the power goes; `on_end` is not called."""
@@ -197,13 +238,3 @@ class VmProcess:
         attributes = termios.tcgetattr(self._slave)
         attributes[3] |= termios.NOFLSH
         termios.tcsetattr(self._slave, termios.TCSANOW, attributes)
-
-
-def _split(data: bytes) -> Iterable[bytes]:
-    """The same with every Ctrl-C apart."""
-    first, *others = data.split(b"\x03")
-    yield from (piece for piece in (first,) if piece)
-    for other in others:
-        yield b"\x03"
-        if other:
-            yield other

@@ -3,6 +3,9 @@
 Time belongs to the bench. It stands still while the program computes, except for what looking at the clock costs, and
 goes on when the program waits: `wait` hands it over until an instant, or until something happens. A request is 24
 bytes and a payload, an answer 20 bytes, the interrupts that came up meanwhile (12 bytes each) and a payload.
+
+Memory may end at any allocation: a request is one write, and what is left of an answer is known without an allocation
+after its reading, so that the next question finds the channel in step. Ctrl-C comes with an answer.
 """
 
 import os
@@ -45,7 +48,8 @@ FOREVER = 1 << 60
 ) = range(1, 27)
 
 _out = _in = _flash = None
-_head = bytearray(24)
+_HEAD = 24
+_wire = bytearray(_HEAD + 4096)
 _reply = bytearray(20)
 _one = bytearray(12)
 _seq = 0
@@ -80,15 +84,18 @@ def ask(op, a=0, b=0, c=0, data=b"", into=None, want=False):
     _seq = (_seq + 1) & 255
     while _left:  # an interrupted question left its answer in the channel
         _left -= len(_in.read(min(_left, 256)))
-    struct.pack_into(_REQUEST, _head, 0, op, _seq, a, b, c, len(data), _now)
-    _out.write(_head)
+    size = len(data)
+    wire = _wire if _HEAD + size <= len(_wire) else bytearray(_HEAD + size)
+    struct.pack_into(_REQUEST, wire, 0, op, _seq, a, b, c, size, _now)
     if data:
-        _out.write(data)
+        wire[_HEAD : _HEAD + size] = data
+    _out.write(wire, _HEAD + size)
     while True:
-        if _in.readinto(_reply) != 20:
+        got = _in.readinto(_reply)
+        _left = (_reply[2] | _reply[3] << 8) * 12 + (_reply[8] | _reply[9] << 8 | _reply[10] << 16)
+        if got != 20:
             raise SystemExit  # the bench is gone
         seq, flags, count, status, size, now = struct.unpack_from(_ANSWER, _reply)
-        _left = count * 12 + size
         if seq == _seq:
             break
         while _left:
@@ -102,12 +109,11 @@ def ask(op, a=0, b=0, c=0, data=b"", into=None, want=False):
         count -= 1
         _raised.append(struct.unpack(_INTERRUPT, _one))
     said = None
-    if size:
-        if into is not None:
-            _in.readinto(into)
-        else:
-            said = _in.read(size)
-        _left = 0
+    if size and into is not None:
+        _left -= _in.readinto(into)
+    elif size:
+        said = _in.read(size)
+        _left -= len(said)
     if _raised and not _raising:
         _serve()
     if flags & 1:
