@@ -1,6 +1,6 @@
 # The front door. Works from any folder, also one with spaces in its path: all paths here are relative.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak bench bench-edge bench-dashboards generate pictures lock clean distclean environment environment-dev
+.PHONY: help demo test check check-style check-types check-imports check-generated test-servers soak bench bench-edge bench-dashboards generate pictures lock clean distclean environment environment-dev
 
 PYTHON_HERE := .venv/bin/python
 # DURATION (s), PORT and DEMO (further options) belong to `make demo`; ARGS to pytest and the benchmarks.
@@ -15,34 +15,41 @@ help: ## Show this list
 demo: environment ## Run the whole platform here; DURATION=60 ends by itself, PORT=8100 is the page's
 	@exec $(PYTHON_HERE) -m qytet demo run $(if $(DURATION),--duration '$(DURATION)') $(if $(PORT),--port '$(PORT)') $(DEMO)
 
-test: environment-dev ## Run every test that fits into a quarter of an hour; ends with what was skipped and why
-	@$(PYTHON_HERE) -m tests.servers.prepare
+test: test-servers ## Run every test that fits into a quarter of an hour; ends with what was skipped and why
 	@exec $(PYTHON_HERE) -m pytest -m "not soak" --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: environment-dev ## Lint, check types, imports and generated files
+check: check-style check-types check-imports check-generated ## Lint, check types, imports and generated files
+
+check-style: environment-dev
 	$(PYTHON_HERE) -m ruff check .
 	$(PYTHON_HERE) -m ruff format --check .
+
+check-types: environment-dev
 	$(PYTHON_HERE) -m mypy
+
+check-imports: environment-dev
 	.venv/bin/lint-imports
+
+check-generated: environment-dev
 	$(PYTHON_HERE) contract/generate.py --check
 	.venv/bin/qytet dashboards build --check
 	$(PYTHON_HERE) docs/alerts_page.py --check
 	$(PYTHON_HERE) docs/boards_page.py --check
-	@if [ -f docs/generate.py ]; then echo '$(PYTHON_HERE) docs/generate.py --check'; $(PYTHON_HERE) docs/generate.py --check; fi
+	$(PYTHON_HERE) docs/generate.py --check
 
-soak: environment-dev ## Run the long versions of the tests (hours)
+test-servers: environment-dev
 	@$(PYTHON_HERE) -m tests.servers.prepare
+
+soak: test-servers ## Run the long versions of the tests (hours)
 	@exec $(PYTHON_HERE) -m pytest -m soak --timeout=0 $(ARGS)
 
 bench: environment-dev ## Measure the database's own COPY and the whole path, and print the ratio
 	@exec $(PYTHON_HERE) -m tests.bench.run $(ARGS)
 
-bench-edge: environment-dev ## Measure how fast a gateway's backlog drains, and what live readings wait meanwhile
-	@$(PYTHON_HERE) -m tests.servers.prepare
+bench-edge: test-servers ## Measure how fast a gateway's backlog drains, and what live readings wait meanwhile
 	@exec $(PYTHON_HERE) -m tests.bench.edge $(ARGS)
 
-bench-dashboards: environment-dev ## Measure every panel's query over 30 days of three cities; fails above 200 ms
-	@$(PYTHON_HERE) -m tests.servers.prepare
+bench-dashboards: test-servers ## Measure every panel's query over 30 days of three cities; fails above 200 ms
 	@exec $(PYTHON_HERE) -m tests.bench.dashboards $(ARGS)
 
 generate: environment-dev ## Make the generated files anew
@@ -50,10 +57,9 @@ generate: environment-dev ## Make the generated files anew
 	.venv/bin/qytet dashboards build
 	$(PYTHON_HERE) docs/alerts_page.py
 	$(PYTHON_HERE) docs/boards_page.py
-	@if [ -f docs/generate.py ]; then echo '$(PYTHON_HERE) docs/generate.py'; $(PYTHON_HERE) docs/generate.py; fi
+	$(PYTHON_HERE) docs/generate.py
 
-pictures: environment-dev ## Draw the tutorial's pictures of the terminal anew, from what the commands say
-	@$(PYTHON_HERE) -m tests.servers.prepare
+pictures: test-servers ## Draw the tutorial's pictures of the terminal anew, from what the commands say
 	@$(PYTHON_HERE) docs/pictures.py
 
 lock: ## Choose the newest versions of all packages and lock them with hashes (needs uv)
