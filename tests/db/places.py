@@ -19,8 +19,11 @@ _numbers = itertools.count(1)
 class Place:
     """A city with one site, its devices' datastreams by `device/key`, and when it began."""
 
-    def __init__(self, db: psycopg.Connection, lat: float = 41.33, lon: float = 19.82) -> None:
+    def __init__(
+        self, db: psycopg.Connection, lat: float = 41.33, lon: float = 19.82, zone: str = "Europe/Tirane"
+    ) -> None:
         self.db = db
+        self.zone = zone
         self.now = datetime.now(UTC).replace(microsecond=0)
         self.city = f"place-{next(_numbers)}"
         self.site = f"{self.city}-site"
@@ -36,7 +39,7 @@ class Place:
         """Register a device `city-name` with these datastreams; its full name."""
         device = f"{self.city}-{name}"
         known = {"device": device, "city": self.city, "site": self.site, "profile": "test"}
-        city = {"city": self.city, "name": self.city, "time_zone": "Europe/Tirane"} | self._about
+        city = {"city": self.city, "name": self.city, "time_zone": self.zone} | self._about
         site = {"city": self.city, "site": self.site, "name": self.site} | self._about
         whole = {
             "cities": [city],

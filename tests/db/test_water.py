@@ -194,6 +194,31 @@ def test_volumes_add_up_by_civil_day(db, tier):
     assert one["m3"] == pytest.approx(46)
 
 
+@pytest.mark.parametrize("zone", ["Europe/Tirane", "Europe/London", "America/New_York"])
+def test_a_day_that_the_range_touches_is_whole_in_any_time_zone(db, tier, zone):
+    """From noon to noon: both days are whole, by the city's own clock, and so is a single afternoon's."""
+    place = Place(db, zone=zone)
+    place.device("dma", ["water_volume_total"])
+    start, middle, end = (
+        datetime(2026, 3, day, tzinfo=ZoneInfo(zone)).astimezone(UTC) for day in (28, 29, 30)
+    )
+    count = int((end - start) / QUARTER) + 8
+    place.store({"dma/water_volume_total": [(start + QUARTER * n, 7.0 * n) for n in range(count)]})
+    refresh(db, tier)
+    noon = timedelta(hours=12)
+
+    def days(since, till):
+        return [(r["time"], r["m3"]) for r in place.ask(BALANCE, place.cities, ALL, ALL, since, till)]
+
+    both = [
+        (start, pytest.approx(7 * (middle - start) / QUARTER)),
+        (middle, pytest.approx(7 * (end - middle) / QUARTER)),
+    ]
+    assert days(start + noon, middle + noon) == both
+    assert days(middle + noon, end) == both[1:]
+    assert days(start, middle) == both[:1]
+
+
 def test_a_tank_shows_level_flows_and_its_pump(db, tier):
     """Hourly means of level and flows by channel, and the part of the time that the pump ran."""
     place = Place(db)

@@ -530,8 +530,10 @@ begin
           from unnest(far) f (id)
           join qytet.datastream d on d.datastream_id = f.id
           join qytet.city c on c.city = d.city
-          join qytet.counter_delta(far, since - interval '25 hours', till, 'hour') h on h.datastream_id = f.id
+          join qytet.counter_delta(far, since - interval '25 hours', till + interval '25 hours', 'hour') h
+              on h.datastream_id = f.id
           where h."time" >= date_trunc('day', since, c.time_zone)) h
+    where h.bucket < till
     group by 1, 2;
 end $$;
 comment on function qytet.counter_day(integer[], timestamptz, timestamptz) is
