@@ -221,12 +221,15 @@ def means(averaging, rows, till):
     hours = {start: mean for start, mean in captured(rows).items() if day(start) < till}
     if averaging == "hour":
         return {start: (mean, start) for start, mean in hours.items() if start < till}
-    found = {}
     if averaging == "8h":
+        ended = defaultdict(list)
         for start, mean, began in eights(hours):
-            if start < till and mean > found.get(start, (float("-inf"), None))[0]:
-                found[start] = (mean, began)
-        return found
+            ended[start].append((mean, began))
+        return {
+            start: max(some, key=lambda one: (one[0], -one[1].timestamp()))
+            for start, some in ended.items()
+            if len(some) >= 18 and start < till
+        }
     days = defaultdict(list)
     for start, mean in hours.items():
         days[day(start)].append(mean)
@@ -295,7 +298,7 @@ def test_a_kept_mean_over_eight_hours_stands_until_a_reading_is_added(db, tier):
     starts = (day(datetime.now(UTC) - timedelta(days=n)) for n in range(6, 20))
     midnight = next(start for start in starts if day(start + timedelta(days=4)) == start + timedelta(days=4))
     days = [midnight + timedelta(days=n) for n in range(4)]
-    quarters(db, ids["o3"], days[0], *[100.0] * (4 * 24 * 3))
+    quarters(db, ids["o3"], days[0], *[100.0] * (4 * 24 * 4))
     refresh(db, tier)
 
     def highest(day):
@@ -319,6 +322,25 @@ def test_a_kept_mean_over_eight_hours_stands_until_a_reading_is_added(db, tier):
     assert [highest(day) for day in days] == [(1, 777.0), (1, 580.0), (1, 520.0), (1, 777.0)]
     assert keep() == (2 if tier == "community" else 0), "rollup.refresh has done so where there is one"
     assert [highest(day) for day in days] == [(1, 777.0), (1, 580.0), (1, 520.0), (1, 777.0)]
+
+
+def test_a_day_needs_18_means_over_eight_hours(db, tier):
+    """The greatest of 18 means that end on a day counts; of 17 none does, nor those that reach over midnight alone."""
+    name, ids = station(db, ["o3"])
+    midnight = day(START)
+    one, two = midnight, midnight + timedelta(days=2)
+    quarters(
+        db, ids["o3"], one + HOUR, *[130.0] * (4 * 21)
+    )  # the first mean of six hours ends at 07, the last at 24
+    quarters(db, ids["o3"], two + 2 * HOUR, *[130.0] * (4 * 22))
+    refresh(db, tier)
+
+    def found(start):
+        (row,) = ask(db, EXCEEDANCE, ALL, ALL, [name], start, start + timedelta(days=1), "2024/2881")
+        return row[7], row[9]
+
+    days = [one, one + timedelta(days=1), two, two + timedelta(days=1)]
+    assert [found(start) for start in days] == [(1, 130.0), (0, None), (0, None), (0, None)]
 
 
 def test_no_data_is_no_exceedance_and_no_highest(db):

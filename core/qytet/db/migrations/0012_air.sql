@@ -227,8 +227,9 @@ create table store.air_eight (
 );
 create view qytet.air_eight as select series, day, n, mean, began from store.air_eight;
 comment on view qytet.air_eight is
-    'The greatest mean of eight hours that end on a civil day of Europe/Tirane, and when they began (null: never six of eight '
-    'were known), of a device''s property, known by its first datastream; n: good readings of the day and the day before.';
+    'The greatest mean of eight hours that end on a civil day of Europe/Tirane, and when they began (null: fewer than 18 such '
+    'means have six of their hours), of a device''s property, known by its first datastream; n: good readings of the day and '
+    'the day before.';
 
 create function qytet.eight_hours(of_series integer[], of_days timestamptz[])
 returns table (series integer, day timestamptz, mean double precision, began timestamptz)
@@ -272,9 +273,11 @@ begin
     select w.series, w.day, m.mean, m.last - interval '7 hours'
     from unnest(of_series, of_days) w (series, day)
     left join (
-        select distinct on (e.series, c.day) e.series, c.day, e.mean, e.last
+        select distinct on (e.series, c.day) e.series, c.day, e.mean, e.last,
+               count(*) over (partition by e.series, c.day) as known
         from eight e join clock c on c.last = e.last
-        where e.n >= 6 order by e.series, c.day, e.mean desc, e.last) m on m.series = w.series and m.day = w.day;
+        where e.n >= 6 order by e.series, c.day, e.mean desc, e.last) m
+        on m.series = w.series and m.day = w.day and m.known >= 18;  -- 75 % of 24 (2008/50/EC, Annex VII)
 end $$;
 comment on function qytet.eight_hours(integer[], timestamptz[]) is
     'For each pair of a series and a day what qytet.air_eight keeps of it, computed now.';
@@ -417,5 +420,5 @@ end $$;
 comment on function qytet.air_exceedance(text[], text[], text[], timestamptz, timestamptz, text) is
     'Each station, pollutant and limit of a directive: how many hours or whole days that begin in [since, till), and in the '
     'civil year of till before till, were above it, and the highest mean and when it began. A day needs 18 hours, eight hours six; 8h is '
-    'the greatest of the day it ends on. year: the mean of the year so far, counted 1 while it is above.';
+    'the greatest that ends on a day, of 18 at least. year: the mean of the year so far, counted 1 while it is above.';
 grant select on qytet.air_band, qytet.air_limit, qytet.air_eight to qytet_dashboards;
