@@ -14,6 +14,7 @@ from qytet_edge.health import Board, Health, Parts
 from qytet_edge.health.board import POWER_ON, SOFTWARE, UNKNOWN, WATCHDOG
 from qytet_edge.journal import Journal
 from tests.edge.memory_sink import MemorySink
+from tests.edge.quick_time import LoopTime, quickly
 
 GATEWAY = "gateway-1"
 
@@ -62,7 +63,9 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine on which health's time is that of the loop which it runs on."""
+    monkeypatch.setattr("qytet_edge.health.run.time", LoopTime)
     return Machine(tmp_path)
 
 
@@ -114,7 +117,7 @@ def test_a_boards_files_become_the_catalogues_values(machine: Machine) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    asyncio.run(scene())
+    quickly(scene())
     values = dict(station.spool.readings[0].values)
     storage = values.pop("storage_used")
     assert storage is not None
@@ -140,7 +143,7 @@ def test_a_boards_files_become_the_catalogues_values(machine: Machine) -> None:
 
 def test_what_a_board_does_not_tell_is_not_reported(machine: Machine) -> None:
     """An empty tree, or one full of nonsense, gives no value, no exception and no zero."""
-    asyncio.run(Station(machine).until(1))
+    quickly(Station(machine).until(1))
     board = machine.board()
     silent = (
         board.temperature,
@@ -204,7 +207,7 @@ def test_what_lasts_only_seconds_is_reported_as_the_worst(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    asyncio.run(scene())
+    quickly(scene())
     assert [reading.values["supply_undervoltage"] for reading in station.spool.readings] == [0, 1, 0, 0]
     assert [reading.values["board_temperature"] for reading in station.spool.readings] == [48.312, 91, 50, 50]
     events = [event["event"] for event in station.journal.recent()]
@@ -229,7 +232,7 @@ def test_a_reboot_is_told_from_a_hang(machine: Machine, flags: int | None, end: 
     """Linux reboots by the watchdog, too: whether the gateway was stopped in order makes the difference."""
     before = Station(machine)
     if end != "never ran":
-        asyncio.run(before.until(1))
+        quickly(before.until(1))
         assert before.kept()["stopped"] is True
         if end == "killed":
             before.spool.checkpoints["health"] = msgspec.json.encode(before.kept() | {"stopped": False})
@@ -237,7 +240,7 @@ def test_a_reboot_is_told_from_a_hang(machine: Machine, flags: int | None, end: 
     if flags is not None:
         machine.write("proc/device-tree/chosen/bootloader/rsts", flags.to_bytes(4, "big"))
     after = Station(machine, before)
-    asyncio.run(after.until(1))
+    quickly(after.until(1))
     assert after.spool.readings[0].values["reset_cause"] == cause
 
 
@@ -245,10 +248,10 @@ def test_a_restart_of_the_program_is_no_reset(machine: Machine) -> None:
     """Within one Linux boot the cause stays what it was, however the program ended."""
     machine.write("proc/device-tree/chosen/bootloader/rsts", (0x1000).to_bytes(4, "big"))
     before = Station(machine)
-    asyncio.run(before.until(1))
+    quickly(before.until(1))
     machine.write("proc/device-tree/chosen/bootloader/rsts", (0x20).to_bytes(4, "big"))
     after = Station(machine, before)
-    asyncio.run(after.until(1))
+    quickly(after.until(1))
     assert after.spool.readings[0].values["reset_cause"] == POWER_ON
 
 
@@ -263,7 +266,7 @@ def test_while_it_runs_it_is_not_stopped(machine: Machine) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    asyncio.run(scene())
+    quickly(scene())
     assert station.kept()["stopped"] is True
 
 
@@ -281,7 +284,7 @@ def test_a_full_disk_does_not_hold_up_the_end(machine: Machine, monkeypatch: pyt
             with pytest.raises(asyncio.CancelledError):
                 await task
 
-    asyncio.run(scene())
+    quickly(scene())
 
 
 def test_many_sources_are_reported_in_several_records(machine: Machine) -> None:
@@ -289,7 +292,7 @@ def test_many_sources_are_reported_in_several_records(machine: Machine) -> None:
     station = Station(machine)
     station.errors = {f"source_{number}-with-a-rather-long-name": number for number in range(100)}
     station.errors |= {f"s{number}": number for number in range(100)}
-    asyncio.run(station.until(4))
+    quickly(station.until(4))
     found: dict[str, Any] = {}
     for reading in station.spool.readings[:4]:
         records.check_values(dict(reading.values))
@@ -305,13 +308,13 @@ def test_the_latest_known_time_is_remembered(machine: Machine, monkeypatch: pyte
     known = 1_790_000_000_000
     station = Station(machine)
     monkeypatch.setattr(station.clock, "stamp", lambda: (known, "ntp"))
-    asyncio.run(station.until(1))
+    quickly(station.until(1))
     assert station.kept()["known_ms"] == known
     station = Station(machine, station)
     monkeypatch.setattr(station.clock, "stamp", lambda: (None, "none"))
     remembered: list[int] = []
     monkeypatch.setattr(station.clock, "remember", remembered.append)
-    asyncio.run(station.until(1))
+    quickly(station.until(1))
     assert remembered == [known]
     assert station.kept()["known_ms"] == known
 
@@ -328,9 +331,9 @@ def test_a_clock_that_is_set_is_an_event(machine: Machine) -> None:
         clock=clock,
         journal=station.journal,
     )
-    asyncio.run(clock.look())
+    quickly(clock.look())
     real[0] += 90_000_000_000
-    asyncio.run(clock.look())
+    quickly(clock.look())
     assert station.journal.recent()[0]["event"] == "clock: it was set by +90.000 s"
 
 

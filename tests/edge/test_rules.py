@@ -1,8 +1,8 @@
 """The rules at work: outputs are moved, each firing is an event, and no disk or output holds up another."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from qytet_edge.ports import Output
 from qytet_edge.records import Reading
 from qytet_edge.rules import RuleConfig, Rules
 from tests.edge.memory_sink import MemorySink
-from tests.edge.quick_time import QuickLoop
+from tests.edge.quick_time import QuickLoop, quickly
 
 GATEWAY, PIR = "gateway-1", "pir-1"
 
@@ -112,8 +112,8 @@ def rule(**fields: Any) -> RuleConfig:
     return RuleConfig.model_validate(table | fields)
 
 
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(scene(), 30))  # type: ignore[arg-type]
+def play(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    quickly(scene())
 
 
 def test_a_reading_moves_the_lamp_with_no_city_in_reach() -> None:
@@ -175,7 +175,8 @@ def test_time_alone_moves_an_output() -> None:
     """When a reading grows stale, or has held long enough, the output moves without any new reading."""
 
     async def scene() -> None:
-        lamp = Lamp()
+        lamp, loop = Lamp(), asyncio.get_running_loop()
+        assert isinstance(loop, QuickLoop)
         condition = {"device": PIR, "key": "motion_count", "below": 1, "for_s": 2, "stale_s": 5}
         site = Site([rule(when=[condition])], [lamp], Clock(ClockConfig(trust="host"), boottime=loop.time_ns))
         async with site.at_work():
@@ -189,8 +190,7 @@ def test_time_alone_moves_an_output() -> None:
             await lamp.until(lambda: lamp.values == [80, 100, 30, 80])
             assert loop.time() == pytest.approx(said + 5, abs=0.1)
 
-    with closing(QuickLoop()) as loop:
-        loop.run_until_complete(scene())
+    play(scene)
 
 
 def test_an_output_that_fails_is_tried_again_and_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
