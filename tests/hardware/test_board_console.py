@@ -98,6 +98,39 @@ def test_keys_after_ctrl_c_are_for_what_comes_after_it(make_board: MakeBoard) ->
     board.console.wait_for("48\r\n")
 
 
+def test_ctrl_c_behind_a_line_interrupts_what_the_line_does(make_board: MakeBoard) -> None:
+    """A line and Ctrl-C typed at once: the prompt reads the line first, and what it runs is interrupted."""
+    board = make_board(None)
+    board.power_on()
+    board.console.wait_for(">>> ")
+    board.console.feed(b"exec('while True: pass')\r\x03print(6 * 7)\r")
+    board.console.wait_for("\n42\r\n")
+
+
+def test_many_ctrl_c_interrupt_once_and_end_nothing(make_board: MakeBoard) -> None:
+    """Someone who leans on Ctrl-C gets a prompt, never a board that begins anew."""
+    board = make_board(None)
+    board.power_on()
+    board.console.wait_for(">>> ")
+    for _ in range(3):
+        mark = len(board.console.text)
+        board.console.feed(b"exec('print(\\'go\\')\\nwhile True: pass')\r")
+        board.console.wait_for("\ngo\r\n", since=mark)
+        board.console.feed(b"\x03" * 20 + b"print(6 * 7)\r")
+        board.console.wait_for("\n42\r\n", since=mark)
+    assert not board.events.all("soft_reset")
+
+
+def test_keys_that_nobody_reads_do_not_keep_ctrl_c_back(make_board: MakeBoard) -> None:
+    """A program that reads no keys can be interrupted, however many were typed before."""
+    board = make_board("print('go')\nwhile True: pass\n")
+    board.power_on()
+    board.console.wait_for("go\r\n")
+    board.console.feed(b"#" * 10000)
+    board.console.feed(b"\r\x03print(6 * 7)\r")
+    board.console.wait_for("\n42\r\n")
+
+
 def test_ctrl_d_starts_the_program_again(make_board: MakeBoard) -> None:
     """A soft reset at the friendly prompt runs main.py, with the cause of a soft reset."""
     board = make_board("import machine\nprint('cause', machine.reset_cause())\n")

@@ -160,9 +160,9 @@ class Passage:
     def _computing(self, vm: VmProcess) -> float:
         """The program asks nothing: after a while the wall's time counts."""
         self._thinks = self._is_computing(vm)
-        if self._thinks:
-            vm.interrupt()
-        else:
+        if self._thinks and vm.interrupt():
+            self.heard()
+        if not self._thinks:
             self._keeper.pause()
             return 0.05
         if self._keeper.limit_us is not None and vm.at_prompt:

@@ -1,11 +1,14 @@
 """The MicroPython VM as a child process: its pipes to the bench, its terminal, its end."""
 
 import contextlib
+import fcntl
 import functools
 import os
 import re
+import select
 import shutil
 import signal
+import struct
 import subprocess
 import sysconfig
 import termios
@@ -25,6 +28,7 @@ SHIMS = Path(__file__).parent / "vm"
 _LONE_LF = re.compile(rb"(?<!\r)\n")
 _CTRL_C = 3
 _KEYS = 1 << 16
+_CAUGHT = re.compile(r"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
 _WORD = 8 // 4
 """The VM's words are 64 bits, the ESP32's 32: the same objects take twice the bytes."""
 
@@ -60,6 +64,12 @@ def _shims_take() -> int:
 def heap_bytes(heap_kb: int) -> int:
     """The VM's heap such that a program has what a board with `heap_kb` KB gives it."""
     return heap_kb * 1024 * _WORD + _shims_take()
+
+
+def _unread(pipe: int) -> int:
+    """Bytes that lie in it, and nobody has read yet."""
+    (size,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return int(size)
 
 
 def _environment() -> dict[str, str]:
@@ -150,14 +160,30 @@ class VmProcess:
         """Give it the keys that it can have now."""
         while self._keys:
             if self._keys[0] != _CTRL_C:
-                written = self._write(self._keys.partition(b"\x03")[0])
-            elif self.at_prompt:
-                written = self._write(b"\x03")
+                taken = self._press_plain(self._keys.partition(b"\x03")[0])
+            elif self._waits_for_keys():  # else it may still have a line to read, and to run
+                taken = self._write(b"\x03")
             else:
-                written = 0 if self.booted else 1
-            del self._keys[:written]
-            if not written:
+                taken = 0 if self.booted else 1
+            del self._keys[:taken]
+            if not taken:
                 return
+
+    def _waits_for_keys(self) -> bool:
+        """Whether it has read all of its keys, and done what they are for: it sleeps over the next."""
+        terminal = select.poll()
+        terminal.register(self._slave, select.POLLIN)
+        if not self.at_prompt or terminal.poll(0):  # asking so also brings keys along that are on their way
+            return False
+        try:
+            return psutil.Process(self.pid).status() == psutil.STATUS_SLEEPING and self.at_prompt
+        except psutil.Error:
+            return False
+
+    def _press_plain(self, keys: bytes) -> int:
+        """Keys before a Ctrl-C: what a program that runs has no room for is lost, and does not keep Ctrl-C back."""
+        written = self._write(keys)
+        return written or (0 if self.at_prompt or len(keys) == len(self._keys) else len(keys))
 
     @property
     def ctrl_c_waits(self) -> bool:
@@ -171,13 +197,29 @@ class VmProcess:
         del self._keys[:1]
         return True
 
-    def interrupt(self) -> None:
-        """Interrupt a program that asks nothing, for it computes, if it is to be.
+    def interrupt(self) -> bool:
+        """Interrupt a program that asks nothing, for it computes, if it is to be; tells whether it was.
 
-        Only such a one: the VM raises KeyboardInterrupt wherever it is, be it in the middle of a question.
+        Only such a one: the VM raises KeyboardInterrupt wherever it is, be it in the middle of a question; and once it
+        has left the program for its prompt, the signal would end it. So it is looked at while it stands still.
         """
-        if self.take_ctrl_c():
+        if not self.ctrl_c_waits or self.at_prompt:
+            return False
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        computes = self._can_be_interrupted() and not _unread(self._requests) and not _unread(self._answers)
+        if computes and self.take_ctrl_c():
             self._process.send_signal(signal.SIGINT)
+        self._process.send_signal(signal.SIGCONT)
+        return computes
+
+    def _can_be_interrupted(self) -> bool:
+        """Whether it catches the signal, as it does while a program runs."""
+        try:
+            caught = _CAUGHT.search(Path(f"/proc/{self.pid}/status").read_text())
+        except OSError:
+            return False
+        return caught is not None and bool(int(caught[1], 16) & 1 << signal.SIGINT - 1)
 
     def _write(self, data: bytes | bytearray) -> int:
         try:
