@@ -131,6 +131,25 @@ def test_keys_that_nobody_reads_do_not_keep_ctrl_c_back(make_board: MakeBoard) -
     board.console.wait_for("\n42\r\n")
 
 
+def test_a_program_that_prints_for_ever_leaves_the_bench_to_others(make_board: MakeBoard) -> None:
+    """What it says does not keep the bench from serving, and Ctrl-C ends it."""
+    board = make_board("while True: print('again and again')\n")
+    board.power_on()
+    board.console.wait_for("again and again\r\n" * 5000)
+    assert board.call(lambda: board.running)
+    board.console.feed(b"\x03")
+    board.console.wait_for(">>> ")
+
+
+def test_the_prompt_leaves_nothing_on_the_machine(make_board: MakeBoard) -> None:
+    """What is typed at a board's prompt is kept in no file of the machine that it runs on."""
+    board = make_board(None)
+    board.power_on()
+    board.console.wait_for(">>> ")
+    board.console.feed(b"import os; print('home', os.getenv('HOME'))\r")
+    board.console.wait_for("\nhome None\r\n")
+
+
 def test_ctrl_d_starts_the_program_again(make_board: MakeBoard) -> None:
     """A soft reset at the friendly prompt runs main.py, with the cause of a soft reset."""
     board = make_board("import machine\nprint('cause', machine.reset_cause())\n")

@@ -28,6 +28,8 @@ SHIMS = Path(__file__).parent / "vm"
 _LONE_LF = re.compile(rb"(?<!\r)\n")
 _CTRL_C = 3
 _KEYS = 1 << 16
+_CHUNKS = 64
+"""Of a terminal's 4 KB at most: more than it holds, so what a program said before it waited is heard whole."""
 _CAUGHT = re.compile(r"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
 _WORD = 8 // 4
 """The VM's words are 64 bits, the ESP32's 32: the same objects take twice the bytes."""
@@ -73,7 +75,8 @@ def _unread(pipe: int) -> int:
 
 
 def _environment() -> dict[str, str]:
-    return {"QYTET_SHIMS": str(SHIMS), "MICROPYPATH": f"{SHIMS}:.frozen", "HOME": "/", "TERM": "dumb"}
+    """No HOME: there the VM would keep what is typed at its prompt, in a file of the machine below."""
+    return {"QYTET_SHIMS": str(SHIMS), "MICROPYPATH": f"{SHIMS}:.frozen", "TERM": "dumb"}
 
 
 class VmProcess:
@@ -264,9 +267,10 @@ class VmProcess:
         self._show(0)
 
     def _show(self, _: int) -> None:
+        """What there is, but not what a program that prints for ever adds meanwhile: the bench has others to serve."""
         with contextlib.suppress(OSError):
-            while data := os.read(self._master, 65536):
-                self._on_output(self._cooked(data))
+            for _ in range(_CHUNKS):
+                self._on_output(self._cooked(os.read(self._master, 65536)))
 
     def _cooked(self, data: bytes) -> bytes:
         """Lines end in CR and LF on a board's console; the VM leaves the CR to its terminal."""
