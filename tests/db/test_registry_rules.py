@@ -85,6 +85,16 @@ def test_an_unknown_place_registers_nothing(db):
     assert db.execute("select count(*) from qytet.city where city = 'durres'").fetchone() == (0,)
 
 
+def test_a_city_in_an_unknown_time_zone_is_refused(db):
+    """A zone that the server does not know is named, before it turns every city's days into errors."""
+    wrong = description("air-elsewhen")
+    wrong["cities"][0] |= {"city": "vlore", "time_zone": "Europe/Tirana"}
+    with pytest.raises(InputError, match="time zone") as caught:
+        register(db, parse(wrong))
+    assert "Europe/Tirana" in caught.value.why
+    assert db.execute("select count(*) from qytet.city where city = 'vlore'").fetchone() == (0,)
+
+
 @pytest.mark.parametrize("changes", [{"city": "nowhere"}, {"site": "nowhere"}, {"gateway": "nobody"}])
 def test_a_known_device_is_not_left_where_it_was_in_silence(db, place, changes):
     """Moving a registered device to a place or a gateway that is unknown is refused, not passed over."""

@@ -88,9 +88,10 @@ def parse(text: bytes | dict[str, Any]) -> Description:
 def register(connection: psycopg.Connection[Any], description: Description) -> dict[str, int]:
     """Create or update everything described, in one transaction; returns how many of each were described.
 
-    A datastream that exists is left as it is. Raises InputError if a place or a gateway is unknown.
+    A datastream that exists is left as it is. Raises InputError if a place, a gateway or a time zone is unknown.
     """
     with connection.transaction(), connection.cursor() as cursor:
+        _refuse_zones(cursor, [city.time_zone for city in description.cities])
         cursor.executemany(_CITY, [msgspec.structs.asdict(city) for city in description.cities])
         cursor.executemany(_SITE, [msgspec.structs.asdict(site) for site in description.sites])
         by_gateway = sorted(description.devices, key=lambda device: device.gateway is not None)
@@ -113,6 +114,18 @@ def register(connection: psycopg.Connection[Any], description: Description) -> d
         "devices": len(description.devices),
         "datastreams": len(streams),
     }
+
+
+def _refuse_zones(cursor: psycopg.Cursor[Any], zones: list[str]) -> None:
+    """One city's unknown zone would make every question about all cities' days an error."""
+    try:
+        cursor.execute(_LOCAL_TIMES, {"zones": zones})
+    except psycopg.errors.InvalidParameterValue as error:
+        raise InputError(
+            "A city's time zone is not known.",
+            why=error.diag.message_primary or "",
+            do="Write it as in the IANA time zone database, such as Europe/Tirane.",
+        ) from error
 
 
 def _refuse_missing(cursor: psycopg.Cursor[Any], description: Description) -> None:
@@ -140,6 +153,7 @@ def _refuse(what: str, missing: list[str], why: str) -> None:
         )
 
 
+_LOCAL_TIMES = "select now() at time zone zone from unnest(%(zones)s::text[]) zone"
 _CITY = """
 insert into store.city (slug, name, time_zone, lat, lon) values (%(city)s, %(name)s, %(time_zone)s, %(lat)s, %(lon)s)
 on conflict (slug) do update
