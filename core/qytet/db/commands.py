@@ -77,7 +77,7 @@ def retention(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Show or set how long readings are kept. Ledger and dead letters stay; aggregates only on the Community tier."""
+    """Show or set how long readings are kept. Rollups, ledger and dead letters stay."""
     how = ""
     with session() as connection:
         if keep:
