@@ -1,7 +1,7 @@
 """What the Modbus tests share: a line with units on it, sources that poll quickly, and truths to compare with."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,12 @@ from qytet_edge.inbox import modbus
 from qytet_edge.inbox.kinds import Context
 from qytet_edge.inbox.modbus.source import ModbusSource
 from qytet_simulators.instruments.modbus_unit import ModbusUnit, put_float
+from tests.edge.quick_time import quickly
 
 FAST = {"timeout_s": 0.1, "retries": 1, "rest_s": 0.4}
 PATIENT = {"timeout_s": 3.0}
-"""Where nothing is lost on purpose: a busy machine must not make it look so."""
+"""Where nothing is lost on purpose."""
+GRACE_S = 0.04
 BAUD = 115200
 VOLTS = 231.4
 WATTS = 1520.5
@@ -76,7 +78,17 @@ def source(config: modbus.RtuConfig | modbus.TcpConfig, folder: Path) -> ModbusS
     return modbus.create(config, context(folder))
 
 
-async def nobody_left() -> None:
-    """No task but the test's own is left: nothing that was opened still runs."""
-    await asyncio.sleep(0)
-    assert len(asyncio.all_tasks()) == 1, asyncio.all_tasks()
+def play(work: Coroutine[None, None, None]) -> None:
+    """Run this in a time of its own, in which no time-out passes because the machine stands still.
+
+    No task is left but those that end by themselves: nothing that was opened still runs.
+    """
+
+    async def whole() -> None:
+        await work
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            _ended, left = await asyncio.wait(others, timeout=5)
+            assert not left, left
+
+    quickly(whole(), grace_s=GRACE_S)

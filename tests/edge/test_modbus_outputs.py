@@ -1,6 +1,5 @@
 """Outputs behind a Modbus line: what is set is what the unit holds, or an error says so."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from qytet_edge.outputs import modbus as outputs
 from qytet_simulators.instruments.modbus_rtu import RtuLine
 from qytet_simulators.instruments.modbus_tcp import TcpServer
 from qytet_simulators.instruments.modbus_unit import Fault, ModbusUnit
-from tests.edge.modbus_support import BAUD, PATIENT, context, meter, nobody_left, rtu, unit
+from tests.edge.modbus_support import BAUD, PATIENT, context, meter, play, rtu, unit
 from tests.edge.recording_sink import RecordingSink, running
 
 
@@ -44,9 +43,8 @@ def test_a_coil_is_switched_and_read_back(tmp_path: Path) -> None:
             await output.set(0)
             assert valve.tables[1][5] == 0
             await output.close()
-        await nobody_left()
 
-    asyncio.run(work())
+    play(work())
 
 
 @pytest.mark.parametrize(
@@ -71,7 +69,7 @@ def test_a_value_is_written_as_the_unit_keeps_it(
             assert [valve.tables[3][5], valve.tables[3][6]] == kept
             await output.close()
 
-    asyncio.run(work())
+    play(work())
 
 
 @pytest.mark.parametrize(
@@ -102,7 +100,7 @@ def test_what_did_not_move_is_never_said_to_have(
                 await output.set(1)
             await output.close()
 
-    asyncio.run(work())
+    play(work())
 
 
 def test_one_lost_answer_does_not_lose_a_command(tmp_path: Path) -> None:
@@ -117,7 +115,7 @@ def test_one_lost_answer_does_not_lose_a_command(tmp_path: Path) -> None:
             await output.close()
         assert valve.tables[1][5] == 1
 
-    asyncio.run(work())
+    play(work())
 
 
 def test_values_out_of_bounds_and_a_missing_line_are_errors(
@@ -134,9 +132,8 @@ def test_values_out_of_bounds_and_a_missing_line_are_errors(
         with pytest.raises(OSError, match="there is no port"):
             await output.set(1)
         await output.close()
-        await nobody_left()
 
-    asyncio.run(work())
+    play(work())
 
 
 def test_an_output_shares_the_line_with_a_source_and_ends_safe(tmp_path: Path) -> None:
@@ -157,9 +154,8 @@ def test_an_output_shares_the_line_with_a_source_and_ends_safe(tmp_path: Path) -
             await output.close()
             assert valve.tables[1][5] == 0
         assert sink.troubles == []
-        await nobody_left()
 
-    asyncio.run(work())
+    play(work())
 
 
 def test_an_output_behind_a_server(tmp_path: Path) -> None:
@@ -178,7 +174,7 @@ def test_an_output_behind_a_server(tmp_path: Path) -> None:
         assert found[0].state == "ok"
         assert valve.writes == written
 
-    asyncio.run(work())
+    play(work())
 
 
 @pytest.mark.parametrize(

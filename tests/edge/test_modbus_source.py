@@ -1,6 +1,5 @@
 """What the Modbus source does with what it reads: inputs with currents, running totals, and what it refuses."""
 
-import asyncio
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from qytet_contract.records import check_values
 from qytet_edge.inbox import kinds, modbus
 from qytet_simulators.instruments.modbus_rtu import RtuLine
 from qytet_simulators.instruments.modbus_unit import Fault, ModbusUnit, put_float, put_whole
-from tests.edge.modbus_support import FAST, context, meter, rtu, source, unit
+from tests.edge.modbus_support import FAST, context, meter, play, rtu, source, unit
 from tests.edge.recording_sink import RecordingSink, running
 
 STREET = """
@@ -132,7 +131,7 @@ def test_a_street_of_shipped_maps_reads_as_the_instruments_were_set(tmp_path: Pa
         ]  # fmt: skip
         assert "precipitation_amount" in made.streams["gw-1"]
 
-    asyncio.run(work())
+    play(work())
 
 
 def test_a_running_total_becomes_increments_that_outlive_a_restart(tmp_path: Path) -> None:
@@ -167,7 +166,7 @@ def test_a_running_total_becomes_increments_that_outlive_a_restart(tmp_path: Pat
                 station[513] = 4  # the station began anew
                 await sink.until(lambda: fallen() == 3.4)
 
-    asyncio.run(work())
+    play(work())
 
 
 def test_the_configuration_finds_this_plugin() -> None:
@@ -218,7 +217,7 @@ def test_the_doctor_tells_each_unit_apart(tmp_path: Path) -> None:
         assert "register map" in found[3].do
         assert "grid_phase_voltage = 231.4" in found[4].what
 
-    asyncio.run(work())
+    play(work())
 
 
 def test_the_doctor_says_why_a_port_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,4 +236,4 @@ def test_the_doctor_says_why_a_port_cannot_be_opened(tmp_path: Path, monkeypatch
         assert "there is no port" in missing[0].what
         assert "in use by another program" in busy[0].what
 
-    asyncio.run(work())
+    play(work())

@@ -1,25 +1,16 @@
 """The Modbus TCP source against a simulated server: cut and refused connections, late and garbled answers."""
 
 import asyncio
-from collections.abc import Coroutine
 from pathlib import Path
 
 import pytest
 
 from qytet_simulators.instruments.modbus_tcp import TcpServer
 from qytet_simulators.instruments.modbus_unit import Fault
-from tests.edge.modbus_support import VOLTS, WATTS, meter, nobody_left, source, tcp, unit
+from tests.edge.modbus_support import VOLTS, WATTS, meter, play, source, tcp, unit
 from tests.edge.recording_sink import RecordingSink, running
 
 TRUTH = {"grid_phase_voltage": VOLTS, "grid_active_power": WATTS / 1000}
-
-
-def _run(work: Coroutine[None, None, None]) -> None:
-    async def whole() -> None:
-        await work
-        await nobody_left()
-
-    asyncio.run(whole())
 
 
 @pytest.mark.parametrize(
@@ -52,7 +43,7 @@ def test_each_fault_of_a_server_is_told_and_passes(tmp_path: Path, fault: Fault,
         assert all(reading.values == TRUTH for reading in sink.readings)
         assert [what for what in sink.troubles if said not in what] == []
 
-    _run(work())
+    play(work())
 
 
 def test_a_late_answer_is_passed_over_by_its_number(tmp_path: Path) -> None:
@@ -72,7 +63,7 @@ def test_a_late_answer_is_passed_over_by_its_number(tmp_path: Path) -> None:
         volts = [reading.values["grid_phase_voltage"] for reading in sink.readings]
         assert len(set(volts)) == len(volts)
 
-    _run(work())
+    play(work())
 
 
 def test_a_cut_connection_and_a_dead_server_are_outlived(tmp_path: Path) -> None:
@@ -96,7 +87,7 @@ def test_a_cut_connection_and_a_dead_server_are_outlived(tmp_path: Path) -> None
                 assert not task.done()
         assert all(reading.values == TRUTH for reading in sink.readings)
 
-    _run(work())
+    play(work())
 
 
 def test_a_server_that_stays_deaf_gets_a_new_connection(tmp_path: Path) -> None:
@@ -111,7 +102,7 @@ def test_a_server_that_stays_deaf_gets_a_new_connection(tmp_path: Path) -> None:
                 await sink.until(lambda: bool(sink.readings))
             assert server.connections == 2
 
-    _run(work())
+    play(work())
 
 
 def test_a_server_that_closes_at_once_is_not_hammered(tmp_path: Path) -> None:
@@ -133,4 +124,4 @@ def test_a_server_that_closes_at_once_is_not_hammered(tmp_path: Path) -> None:
         assert taken <= 4
         assert len(sink.troubles) <= 60
 
-    _run(work())
+    play(work())
