@@ -150,6 +150,24 @@ while True:
         assert file.read() in ("old" * 100, "new" * 100)
 
 
+def test_what_a_program_asks_after_its_end_is_not_done(make_board: MakeBoard, flash: FlashFile) -> None:
+    """A question that comes from after the instant of a power cut changes nothing: no flash, no watchdog."""
+    board = make_board("""
+import esp32, machine, time
+dog, flash, byte = machine.WDT(timeout=60_000), esp32.Partition("spare", 0x180000, 0x1000, 1, 0x81), bytearray(1)
+while True:
+    for _ in range(100):
+        time.ticks_us()
+    flash.writeblocks(0, byte, 0)
+    dog.feed()
+""")
+    board.power_on()
+    board.at(1, lambda: board.power_cut())
+    cut = board.events.wait_for("power_cut")
+    assert board.call(lambda: flash.operations) == cut.facts["flash_operations"]
+    assert board.call(lambda: board.chip.watchdog_ms) == 0
+
+
 def test_outputs_end_with_the_program(make_board: MakeBoard) -> None:
     """After a reset every pin is an input again and PWM is off."""
     board = make_board("""

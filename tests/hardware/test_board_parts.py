@@ -345,3 +345,23 @@ print(seen, "end")
     )
     board.power_on()
     assert board.console.wait_for("] end").count(wanted) == times
+
+
+def test_no_handler_runs_in_the_middle_of_a_change_of_the_flash(make_board: MakeBoard) -> None:
+    """A timer that is due while flash is erased calls back after that: the file system is never left half changed."""
+    board = make_board("""
+import esp32, machine, time
+flash, page, erasing, torn, seen = esp32.Partition("spare", 0x180000, 0x1000, 1, 0x81), bytearray(4096), False, 0, 0
+def due(timer):
+    global torn, seen
+    torn, seen = torn + erasing, seen + 1
+machine.Timer(0).init(period=20, callback=due)
+for _ in range(50):
+    erasing = True
+    flash.writeblocks(0, page)
+    erasing = False
+    time.sleep_us(1)
+print("torn", torn, "seen", seen > 50, "end")
+""")
+    board.power_on()
+    board.console.wait_for("torn 0 seen True end")

@@ -334,7 +334,9 @@ class Board:
         vm = self._vm
         self._passage.heard()
         self.clock.advance(question.now_us)
-        if question.op is Op.WAIT and vm is not None:
+        if vm is None or vm is not self._vm:
+            return  # what was due meanwhile has ended it
+        if question.op is Op.WAIT:
             vm.booted = True  # the first thing that is asked once the files are mounted
             vm.hear_out()  # said before it waits, so it counts as heard before time goes on
             self._passage.wait(question)
@@ -373,11 +375,13 @@ class Board:
             self._stop_program()
 
     def _say(self, question: Question, answer: Answer) -> None:
-        raised = self._passage.raised()
         self._passage.heard()
-        if self._vm is not None:
-            flags = CTRL_C if question.op not in _OF_FILES and self._vm.take_ctrl_c() else 0
-            self._vm.answer(packed(question.number, answer, raised, self.clock.now_us(), flags))
+        if self._vm is None:
+            return
+        raised, flags = [], 0
+        if question.op not in _OF_FILES:
+            raised, flags = self._passage.raised(), CTRL_C if self._vm.take_ctrl_c() else 0
+        self._vm.answer(packed(question.number, answer, raised, self.clock.now_us(), flags))
 
     def _interrupt(self, interrupt: Interrupt) -> None:
         if self._vm is not None:

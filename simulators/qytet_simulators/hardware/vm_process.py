@@ -183,7 +183,7 @@ class VmProcess:
         except psutil.Error:
             return False
 
-    def _press_plain(self, keys: bytes) -> int:
+    def _press_plain(self, keys: bytes | bytearray) -> int:
         """Keys before a Ctrl-C: what a program that runs has no room for is lost, and does not keep Ctrl-C back."""
         written = self._write(keys)
         return written or (0 if self.at_prompt or len(keys) == len(self._keys) else len(keys))
