@@ -57,7 +57,10 @@ def _over_time(panel: Panel, frames: Sequence[Frame]) -> Problems:
 
 
 def _states(panel: Panel, frames: Sequence[Frame]) -> Problems:
-    return [*_has_time(frames), *_has_values(frames, NUMBER, TEXT, BOOLEAN)]
+    bars = sum(len(frame.of(NUMBER, TEXT, BOOLEAN)) for frame in frames)
+    page = panel.options.get("perPage", 20)
+    beyond = [f"{bars} bars, and only {page} on its first page"] if bars > page else []
+    return [*_has_time(frames), *_has_values(frames, NUMBER, TEXT, BOOLEAN), *beyond]
 
 
 def _has_time(frames: Sequence[Frame]) -> Problems:
@@ -125,7 +128,24 @@ def _bars(panel: Panel, frames: Sequence[Frame]) -> Problems:
 def _table(panel: Panel, frames: Sequence[Frame]) -> Problems:
     names = [display_name(one, frames) for frame in frames for one in frame.fields]
     twins = sorted({name for name in names if names.count(name) > 1}) if len(frames) == 1 else []
-    return [f"two columns are called {name!r}" for name in twins]
+    return [f"two columns are called {name!r}" for name in twins] + _emptiness(panel, frames)
+
+
+def _emptiness(panel: Panel, frames: Sequence[Frame]) -> Problems:
+    """A cell without a value shows the panel's sentence about no rows, unless its column says something else."""
+    if not panel.defaults.get("noValue"):
+        return []
+    said: dict[Any, set[str]] = {}
+    for override in panel.overrides:
+        ids = {one["id"] for one in override["properties"]}
+        said.setdefault(override["matcher"].get("options"), set()).update(ids)
+    return [
+        f"empty cells of {one.name!r} say {panel.defaults['noValue']!r}"
+        for frame in frames
+        for one in frame.fields
+        if any(value in (None, "") for value in one.values)
+        and not said.get(one.name, set()) & {"noValue", "custom.hidden"}
+    ]
 
 
 def _map(panel: Panel, frames: Sequence[Frame]) -> Problems:

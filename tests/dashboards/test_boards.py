@@ -1,7 +1,10 @@
 """The generated boards are well formed, before any database is asked."""
 
+import json
+
 import pytest
 
+from qytet_dashboards.vocabulary.colours import UNKNOWN
 from tests.dashboards import needs
 from tests.dashboards.asking import unknown_names
 from tests.dashboards.boards import DATASOURCE, Board, Panel, boards
@@ -43,3 +46,56 @@ def test_panels_of_a_board_have_numbers_of_their_own(board: Board) -> None:
     """Links and alerts name panels by number."""
     numbers = [panel.json["id"] for panel in board.panels]
     assert len(set(numbers)) == len(numbers)
+
+
+def test_a_map_shows_its_markers_and_not_the_world() -> None:
+    """A fitted map says itself how near it goes: by Grafana's default of 1 it would show the whole world."""
+    maps = [panel for _, panel in _PANELS if panel.type == "geomap"]
+    assert maps
+    for panel in maps:
+        view = panel.options["view"]
+        assert view["id"] == "fit", panel.name
+        assert 12 <= view["zoom"] == view["maxZoom"], panel.name
+
+
+def test_names_below_bars_are_shown() -> None:
+    """A bar chart cuts names after so many signs, so that none would be left of them with 0; and not all overlap."""
+    charts = [panel for _, panel in _PANELS if panel.type == "barchart"]
+    assert charts
+    for panel in charts:
+        assert panel.options["xTickLabelMaxLength"] > 10, panel.name
+        assert panel.options["xTickLabelSpacing"] > 0, panel.name
+
+
+@pytest.mark.parametrize("board", _BOARDS, ids=[board.uid for board in _BOARDS])
+def test_a_unit_has_one_space_before_it(board: Board) -> None:
+    """Grafana puts a space before a suffix: one of ours would make two."""
+    said = json.dumps(board.json)
+    assert '"suffix: ' not in said
+    assert '"suffix:"' not in said
+
+
+@each_panel
+def test_what_is_not_known_is_grey(board: Board, panel: Panel) -> None:
+    """A coloured column that may be empty is grey there, not in the colour of its lowest threshold."""
+    for override in panel.overrides:
+        said = {one["id"]: one["value"] for one in override["properties"]}
+        if "thresholds" in said and "noValue" in said:
+            special = [one for one in said["mappings"] if one["type"] == "special"]
+            assert [one["options"]["match"] for one in special] == ["null+nan"], override
+            result = special[0]["options"]["result"]
+            assert (result["text"], result["color"]) == (said["noValue"], UNKNOWN)
+
+
+def test_one_alarm_is_red() -> None:
+    """A count of alarms is green at none and red from the first one on, whatever Grafana's own thresholds are."""
+    counts = [
+        panel
+        for board in _BOARDS
+        for panel in board.panels
+        if panel.type == "alertlist" and panel.options["viewMode"] == "stat"
+    ]
+    assert counts
+    for panel in counts:
+        steps = panel.options["statThresholds"]["steps"]
+        assert [one["value"] for one in steps] == [None, 1], panel.name

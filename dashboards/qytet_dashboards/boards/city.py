@@ -94,6 +94,7 @@ group by 1 order by 1
 """
 _FEW = steps(OK, (1, WARN), (5, BAD))
 _ANY = steps(OK, (1, BAD))
+_AGE = steps(OK, (1800, WARN), (3600, BAD))  # s
 
 
 def build(language: str, cities: Sequence[City]) -> Iterator[Board]:
@@ -205,9 +206,9 @@ def _traffic(panels: Panels) -> table.Panel:
         words,
         Field("site_name", link=link_to("traffic", words.language, ["city", "site"])),
         Field("service", states=SERVICE, width=80),
-        Field("flow", "suffix: 1/h", 0, empty="–", width=90),
+        Field("flow", "suffix:1/h", 0, empty="–", width=90),
         Field("speed", "velocitykmh", 0, empty="–", width=90),
-        Field("age", "dtdhms", 0, thresholds=steps(OK, (1800, WARN), (3600, BAD)), colour="text", width=90),
+        Field("age", "dtdhms", 0, thresholds=_AGE, colour="text", width=90, empty="–"),
         Field("city", hidden=True),
         Field("site", hidden=True),
     )
@@ -220,8 +221,8 @@ def _night(panels: Panels) -> table.Panel:
         panels.table("night", _NIGHT, titles).no_value(words("no_night")),
         words,
         Field("device", link=link_to("water", words.language, ["city", "device"])),
-        Field("night_flow", "suffix: m³/h", 1, width=85),
-        Field("baseline", "suffix: m³/h", 1, empty="–", width=85),
+        Field("night_flow", "suffix:m³/h", 1, width=85),
+        Field("baseline", "suffix:m³/h", 1, empty="–", width=85),
         Field("share", "percent", 0, thresholds=steps(OK, (120, WARN), (150, BAD)), empty="–", width=70),
         Field("city", hidden=True),
     )

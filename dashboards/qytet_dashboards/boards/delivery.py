@@ -194,7 +194,11 @@ def _flags(panels: Panels) -> timeseries.Panel:
 def _device(words: Words) -> Field:
     """Which device: a click shows it on the dashboard of the fleet."""
     return Field(
-        "device", title="boards.device", link=link_to("fleet", words.language, ("device",)), width=180
+        "device",
+        title="boards.device",
+        link=link_to("fleet", words.language, ("device",)),
+        width=180,
+        empty="–",
     )
 
 

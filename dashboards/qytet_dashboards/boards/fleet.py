@@ -254,7 +254,7 @@ def _health(panels: Panels) -> table.Panel:
         Field(
             "clock_offset",
             title="clock",
-            unit="suffix: s",
+            unit="suffix:s",
             decimals=2,
             thresholds=_CLOCK,
             colour="text",

@@ -212,5 +212,5 @@ def _flow(panels: Panels) -> timeseries.Panel:
 def _nights(panels: Panels) -> list[Placed]:
     return [
         (panels.lines("power", _POWER, "watt").min(0), 12, 8),
-        (panels.lines("night_flow", _NIGHTS, "suffix: m³/h").min(0), 12, 8),
+        (panels.lines("night_flow", _NIGHTS, "suffix:m³/h").min(0), 12, 8),
     ]

@@ -17,6 +17,7 @@ from qytet_dashboards.vocabulary.variables import channel, city, device, resolut
 __all__ = ["build"]
 
 _DOMAIN = "traffic"
+_AGE = steps(OK, (1800, WARN), (3600, BAD))  # s
 _SITES = """
 select site_name, max(los)::integer as service, sum(flow) as flow,
 sum(speed * count) / nullif(sum(count) filter (where speed >= 0), 0) as speed, max(stuck)::integer as stuck, lat, lon,
@@ -96,7 +97,7 @@ def _map(panels: Panels) -> geomap.Panel:
         words,
         Field("site_name", title="boards.site", link=link_to("traffic", words.language, ["city", "site"])),
         Field("service", title="level"),
-        Field("flow", "suffix: 1/h", 0, title="flow_short"),
+        Field("flow", "suffix:1/h", 0, title="flow_short"),
         Field("speed", "velocitykmh", 0, title="speed"),
         Field("stuck", title="sensor", states=STUCK),
     )
@@ -126,10 +127,10 @@ def _now(panels: Panels) -> table.Panel:
         Field("label", link=link_to("fleet", words.language, ["city", "device"])),
         Field("stuck", states=STUCK, width=120),
         Field("service", states=SERVICE, width=70),
-        Field("flow", "suffix: 1/h", 0, empty="–", width=80),
+        Field("flow", "suffix:1/h", 0, empty="–", width=80),
         Field("speed", "velocitykmh", 0, empty="–", width=80),
         Field("occupancy", "percent", 0, empty="–", width=70),
-        Field("age", "dtdhms", 0, thresholds=steps(OK, (1800, WARN), (3600, BAD)), colour="text", width=80),
+        Field("age", "dtdhms", 0, thresholds=_AGE, colour="text", width=80, empty="–"),
         Field("city", hidden=True),
         Field("device", hidden=True),
     )
@@ -138,10 +139,7 @@ def _now(panels: Panels) -> table.Panel:
 def _usual(panels: Panels) -> barchart.Panel:
     words = panels.words
     return with_fields(
-        panels.columns("usual", _USUAL, "suffix: 1/h")
-        .stacking(StackingMode.NONE)
-        .x_field("hour")
-        .decimals(0),
+        panels.columns("usual", _USUAL, "suffix:1/h").stacking(StackingMode.NONE).x_field("hour").decimals(0),
         words,
         Field("workday", title="workday"),
         Field("weekend", title="weekend"),

@@ -169,9 +169,10 @@ def _numbers(panels: Panels) -> list[Placed]:
     pressure = panels.number(
         "lowest_pressure", _LOWEST_PRESSURE, grafana_unit("bar"), steps(BAD, *_PRESSURE)
     ).decimals(1)
+    unknown = Field("value", thresholds=steps(BAD, *_PRESSURE), empty="–")
     return [
         (zones, 12, 3),
-        (pressure.no_value("–"), 4, 3),
+        (with_fields(pressure, panels.words, unknown), 4, 3),
         (panels.number("beyond", _BEYOND, thresholds=steps(OK, (1, BAD))), 4, 3),
         (_yesterday(panels), 4, 3),
     ]
@@ -252,7 +253,7 @@ def _quality(panels: Panels) -> table.Panel:
             empty="–",
         ),
         Field("age_s", title="boards.age", unit="dtdhms"),
-        Field("source", title="source"),
+        Field("source", title="source", empty="–"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
+from qytet_dashboards.vocabulary.colours import BAD, OK, steps
 from qytet_dashboards.vocabulary.words import Words
 
 __all__ = ["alarms"]
@@ -32,8 +33,11 @@ def alarms(words: Words, name: str, labels: str = "", *, count: bool = False) ->
                     "pending": True,
                     "error": True,
                     "noData": True,
+                    "recovering": True,
                     "normal": False,
                 },
+                # Grafana 11 and 12.2 colour any alarm red by themselves; newer ones would begin at 80 alarms.
+                "statThresholds": steps(OK, (1, BAD)).build().to_json(),
             }
         )
     )

@@ -7,7 +7,7 @@ from typing import Protocol, Self, TypeVar
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import dashboard as models
 
-from qytet_dashboards.vocabulary.colours import States
+from qytet_dashboards.vocabulary.colours import UNKNOWN, States
 from qytet_dashboards.vocabulary.words import Words
 
 __all__ = ["Field", "link_to", "with_fields"]
@@ -26,7 +26,8 @@ class Field:
 
     `link` is an address (see `link_to`); `states` or `thresholds` colour the cell's background or, as
     `colour="text"`, its text; a hidden column is there for links alone. `names` gives the text of a code its
-    message key (in the section `states`, unless it says another); `empty` stands for what is not known.
+    message key (in the section `states`, unless it says another); `empty` stands for what is not known, in grey where
+    the cell is coloured.
     """
 
     name: str
@@ -51,13 +52,11 @@ class Field:
             said["unit"] = self.unit
         if self.decimals is not None:
             said["decimals"] = self.decimals
-        if self.states is not None:
-            said["mappings"] = [self.states.mapping(words).to_json()]
-        elif self.names:
-            said["mappings"] = [_named(self.names, words)]
+        if mappings := self._mappings(words):
+            said["mappings"] = mappings
         if self.empty:
             said["noValue"] = self.empty
-        thresholds = self.thresholds or (self.states.thresholds() if self.states else None)
+        thresholds = self._thresholds()
         if thresholds is not None:
             said["thresholds"] = thresholds.build().to_json()
             said["color"] = {"mode": "thresholds"}
@@ -69,6 +68,29 @@ class Field:
         if self.hidden:
             said["custom.hidden"] = True
         return [models.DynamicConfigValue(id_val=key, value=value) for key, value in said.items()]
+
+    def _thresholds(self) -> builders.ThresholdsConfig | None:
+        return self.thresholds or (self.states.thresholds() if self.states else None)
+
+    def _mappings(self, words: Words) -> list[object]:
+        found: list[object] = []
+        if self.states is not None:
+            found.append(self.states.mapping(words).to_json())
+        elif self.names:
+            found.append(_named(self.names, words))
+        if self.empty and self._thresholds() is not None:
+            found.append(_unknown(self.empty))
+        return found
+
+
+def _unknown(text: str) -> object:
+    """Without it Grafana gives what is not known the colour of the lowest threshold, which mostly says: well."""
+    return models.SpecialValueMap(
+        models.DashboardSpecialValueMapOptions(
+            match=models.SpecialValueMatch.NULL_AND_NAN,
+            result=models.ValueMappingResult(text=text, color=UNKNOWN, index=0),
+        )
+    ).to_json()
 
 
 def _named(names: Mapping[str, str], words: Words) -> object:

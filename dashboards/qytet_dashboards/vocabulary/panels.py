@@ -38,6 +38,16 @@ P = TypeVar("P", bound=Panel)
 # distance is a null a gap.
 _APART_MS = 3_600_000
 
+# How near a map goes: streets. A fitted view takes `zoom` for its bound before `maxZoom`, and where it is missing
+# Grafana's own default of 1, which would show the whole world.
+_NEAREST = 15
+
+# A page of a state timeline holds all that we ever ask for; what is on a second page nobody sees.
+_PAGE = 50
+
+# Of a category's name so many signs are shown (with 0, none is), and so many pixels lie between two names.
+_SIGNS, _BETWEEN_PX = 24, 30
+
 _PROPERTY = """
 select "time", label as metric, {value} as value
 from qytet.property_series(:cities, :sites, :devices, :channels, '{property}', :since, :till, :resolution)
@@ -120,6 +130,7 @@ class Panels:
             .override_by_regexp("/.*/", [_value("custom.spanNulls", _APART_MS)])  # the SDK does not know it
             .show_value(models.VisibilityMode.NEVER)
             .row_height(0.85)
+            .per_page(_PAGE)
             .fill_opacity(85)
             .color_scheme(_by_threshold())
             .thresholds(states.thresholds())
@@ -195,6 +206,8 @@ class Panels:
             .unit(unit)
             .stacking(models.StackingMode.NORMAL)
             .show_value(models.VisibilityMode.NEVER)
+            .x_tick_label_max_length(_SIGNS)
+            .x_tick_label_spacing(_BETWEEN_PX)
             .color_scheme(_palette())
             .legend(_legend())
             .tooltip(_tooltip())
@@ -252,7 +265,14 @@ class Panels:
             geomap.Panel()
             .datasource(DATASOURCE)
             .with_target(Sql(sql))
-            .view(geomap.MapViewConfig().id("fit").all_layers(True).padding(12).max_zoom(15))
+            .view(
+                geomap.MapViewConfig()
+                .id("fit")
+                .all_layers(True)
+                .padding(12)
+                .zoom(_NEAREST)
+                .max_zoom(_NEAREST)
+            )
             .controls(geomap.ControlsOptions().show_zoom(True).mouse_wheel_zoom(False).show_attribution(True))
             .basemap(common.MapLayerOptions().type("default").name("basemap"))
             .layers([markers])

@@ -43,8 +43,8 @@ _UNITS = {
 
 
 def grafana_unit(ucum: str) -> str:
-    """Grafana's unit id for a UCUM code."""
-    return _UNITS.get(ucum) or f"suffix: {display(ucum)}"
+    """Grafana's unit id for a UCUM code. Grafana itself puts a space before a suffix."""
+    return _UNITS.get(ucum) or f"suffix:{display(ucum)}"
 
 
 def decimals(row: Property) -> int:
