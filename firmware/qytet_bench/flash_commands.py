@@ -1,7 +1,6 @@
 """`qytet bench flash` and `ports`: a blank board becomes a node; which ports there are."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +11,8 @@ from qytet_bench import serialport
 from qytet_bench import settings as bench_settings
 from qytet_bench.node import node
 from qytet_bench.options import (
+    CONFIG,
+    INTERRUPTED,
     Baud,
     Board,
     City,
@@ -28,10 +29,7 @@ from qytet_bench.options import (
 from qytet_bench.progress import Say, to_terminal
 from qytet_bench.vault import password_in
 
-__all__ = ["INTERRUPTED", "flash", "ports"]
-
-CONFIG = Path("bench.toml")
-INTERRUPTED = 130
+__all__ = ["flash", "ports"]
 
 
 def flash(

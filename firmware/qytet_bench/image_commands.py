@@ -14,12 +14,11 @@ from qytet_bench import filesystem, layout, program
 from qytet_bench import settings as bench_settings
 from qytet_bench.files import write_whole
 from qytet_bench.node import NodeSettings, node
-from qytet_bench.options import Board, City, Config, Device, Json, PasswordFile, Profile, Site
+from qytet_bench.options import CONFIG, Board, City, Config, Device, Json, PasswordFile, Profile, Site
 from qytet_bench.vault import Vault, password_in
 
 __all__ = ["image", "node_files", "program_"]
 
-CONFIG = Path("bench.toml")
 _PROGRAM_VERSION = 1
 
 

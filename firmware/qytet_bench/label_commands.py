@@ -13,11 +13,10 @@ from qytet_bench import settings as bench_settings
 from qytet_bench import tray
 from qytet_bench.files import write_whole
 from qytet_bench.node import NodeSettings, node
-from qytet_bench.options import Board, City, Config, Json, Profile, Site
+from qytet_bench.options import CONFIG, Board, City, Config, Json, Profile, Site
 
 __all__ = ["description", "label"]
 
-CONFIG = Path("bench.toml")
 OneDevice = Annotated[str, typer.Option(help="The device's name.")]
 List = Annotated[
     Path | None, typer.Option("--devices", help="A list as for `qytet bench batch`: all its devices.")

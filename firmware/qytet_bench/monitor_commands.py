@@ -14,12 +14,10 @@ from qytet_bench import settings as bench_settings
 from qytet_bench.console import Redactor
 from qytet_bench.line import BAUDRATE, Line
 from qytet_bench.monitor import Printer, follow
-from qytet_bench.options import Config, PortOption
+from qytet_bench.options import CONFIG, Config, PortOption
 from qytet_bench.vault import Vault
 
 __all__ = ["known_secrets", "monitor"]
-
-CONFIG = Path("bench.toml")
 
 
 def monitor(

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "CONFIG",
+    "INTERRUPTED",
     "Baud",
     "Board",
     "City",
@@ -20,6 +22,9 @@ __all__ = [
     "Site",
 ]
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 and the signal's number, as shells have it."""
+CONFIG = Path("bench.toml")
 Config = Annotated[Path, typer.Option(help="What the city's nodes have in common.")]
 Device = Annotated[str, typer.Option(help="The device's name.")]
 Profile = Annotated[str, typer.Option(help="What it measures, such as air. Empty: as bench.toml says.")]

@@ -2,7 +2,6 @@
 
 import json
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +17,8 @@ from qytet_bench.monitor import follow
 from qytet_bench.node import node
 from qytet_bench.onboard import About
 from qytet_bench.options import (
+    CONFIG,
+    INTERRUPTED,
     Board,
     City,
     Config,
@@ -35,9 +36,6 @@ from qytet_bench.provision import provision as put
 from qytet_bench.vault import Vault
 
 __all__ = ["provision"]
-
-CONFIG = Path("bench.toml")
-INTERRUPTED = 130
 
 
 def provision(

@@ -11,12 +11,10 @@ from qytet.errors import NotFoundError
 from qytet_bench import settings as bench_settings
 from qytet_bench import tray
 from qytet_bench.files import write_whole
-from qytet_bench.options import Config, Json
+from qytet_bench.options import CONFIG, Config, Json
 from qytet_bench.vault import Vault
 
 __all__ = ["credentials"]
-
-CONFIG = Path("bench.toml")
 
 
 def credentials(

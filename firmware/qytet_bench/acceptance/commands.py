@@ -28,13 +28,11 @@ from qytet_bench.console import Redactor
 from qytet_bench.files import write_whole
 from qytet_bench.monitor_commands import known_secrets
 from qytet_bench.node import NodeSettings, node
-from qytet_bench.options import Board, City, Config, Device, Json, Profile, Site
+from qytet_bench.options import CONFIG, INTERRUPTED, Board, City, Config, Device, Json, Profile, Site
 from qytet_bench.vault import Vault
 
-__all__ = ["accept"]
+__all__ = ["accept", "platform"]
 
-CONFIG = Path("bench.toml")
-INTERRUPTED = 130
 _TELL_S = 15.0
 _STYLES = {State.PASSED: ("ok  ", "green"), State.FAILED: ("FAIL", "red"), State.SKIPPED: ("skip", "yellow")}
 
@@ -78,7 +76,7 @@ def accept(
     common = bench_settings.load(config)
     wanted = _node(common, devices, device, city=city, site=site, profile=profile, board=board)
     subject = Subject.of(wanted, firmware)
-    asked = Api(_address(api or common.api), _key())
+    asked = platform(api or common.api)
     limits = Limits(
         _patience(subject) if within is None else within,
         every,
@@ -137,16 +135,13 @@ def _patience(subject: Subject) -> float:
     return max(420.0, subject.report_s + 120.0)
 
 
-def _address(url: str) -> str:
+def platform(url: str) -> Api:
+    """The platform's API at that address, with the operator's token if it is set. Raises InputError."""
     if not url:
         raise InputError(
             "The platform's address is not known.", do="Set api in bench.toml, or give --api https://…"
         )
-    return url
-
-
-def _key() -> str:
-    return platform_settings.load().api.operator_token.get_secret_value()
+    return Api(url, platform_settings.load().api.operator_token.get_secret_value())
 
 
 def _checked(skip: frozenset[str], subject: Subject) -> frozenset[str]:
