@@ -4,21 +4,22 @@ Everything that can be refused is refused before the board is touched. The crede
 address before it is written, so that no power cut leaves it on a board that nobody knows of.
 """
 
+import contextlib
 import errno
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from qytet.errors import InputError
+from qytet.errors import InputError, QytetError
 from qytet_bench import filesystem, firmware, layout, program, serialport
 from qytet_bench.esptool import CHIPS, Chip, Esptool, Region
 from qytet_bench.files import write_new
 from qytet_bench.filesystem import DATA_AT
+from qytet_bench.line import Line
 from qytet_bench.node import NodeSettings
 from qytet_bench.progress import Shown
 from qytet_bench.settings import BenchSettings
@@ -117,13 +118,14 @@ def flash(
     serialport.check_usable(port)
     tool = Esptool(port, baud, before_retry=lambda why: shown.say(f"{why} Trying again."), resets=resets)
     shown.say(f"Looking for the board on {port}.")
-    chip = tool.identify()
-    shown.say(f"{chip.text}, {chip.mac}, {chip.flash_size // 1048576} MB flash.")
-    _check_chip(job, chip)
-    if not replace:
-        check_owner(job.vault, job.node.device, chip.mac)
-    image = _image(job, chip)
-    job.vault.bind(job.node.device, chip.mac)
+    with _let_go_unless_fit(port, resets=resets):
+        chip = tool.identify()
+        shown.say(f"{chip.text}, {chip.mac}, {chip.flash_size // 1048576} MB flash.")
+        _check_chip(job, chip)
+        if not replace:
+            check_owner(job.vault, job.node.device, chip.mac)
+        image = _image(job, chip)
+        job.vault.bind(job.node.device, chip.mac)
     attempts = _write(job, tool, chip, image, shown)
     node = job.node
     return Flashed(
@@ -141,6 +143,18 @@ def flash(
         attempts=attempts,
         seconds=round(time.monotonic() - begun, 1),
     )
+
+
+@contextlib.contextmanager
+def _let_go_unless_fit(port: str, *, resets: bool) -> Iterator[None]:
+    """A board that was asked who it is waits in its loader: if it is not to be written, what is on it starts again."""
+    try:
+        yield
+    except BaseException:
+        if resets:
+            with contextlib.suppress(QytetError), Line(port) as line:
+                line.reset()
+        raise
 
 
 def _check_chip(job: Job, chip: Chip) -> None:
@@ -174,7 +188,8 @@ def check_owner(vault: Vault, device: str, mac: str) -> None:
             f"{device} is on another board already ({credential.board}).",
             mac,
             why="One credential must not be on two boards: the broker would cut one off for the other.",
-            do="If that board is broken or erased, add --replace; else give this one another name.",
+            do="If that board is broken or erased, flash this one alone with --replace (`qytet bench flash`, or"
+            " `provision`); else give it another name.",
         )
 
 
@@ -200,13 +215,11 @@ def _write(job: Job, tool: Esptool, chip: Chip, image: bytes, shown: Shown) -> i
     return tool.attempts
 
 
-@contextmanager
+@contextlib.contextmanager
 def _files(job: Job, image: bytes) -> Iterator[list[Region]]:
     """Files for esptool, in a folder beside the credentials, which nobody else may enter; gone afterwards."""
     job.vault.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left in job.vault.folder.glob(f"{_WORK}*"):
-        if time.time() - left.stat().st_mtime > _STALE_S:  # of a machine that lost power
-            shutil.rmtree(left, ignore_errors=True)
+    _sweep(job.vault.folder)
     try:
         with tempfile.TemporaryDirectory(prefix=_WORK, dir=job.vault.folder) as name:
             parts = (
@@ -226,3 +239,11 @@ def _files(job: Job, image: bytes) -> Iterator[list[Region]]:
             why=f"It takes {(len(image) + len(job.firmware.content)) // 1048576 + 1} MB while a board is written.",
             do="Make room on the disk, or put the vault elsewhere (bench.toml).",
         ) from error
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a machine that lost power has left; another bench may be at work here, and just be done."""
+    for left in folder.glob(f"{_WORK}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _STALE_S:
+                shutil.rmtree(left, ignore_errors=True)

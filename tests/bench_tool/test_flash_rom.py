@@ -12,7 +12,7 @@ from qytet.errors import InputError
 from qytet_bench import filesystem, layout, program
 from qytet_bench import flash as flashing
 from qytet_bench.esptool import Esptool, EsptoolError, Kind, Region
-from qytet_bench.flash import HalfWritten, Job
+from qytet_bench.flash import HalfWritten, Job, MixedUpError
 from qytet_bench.node import node
 from qytet_bench.program import Program
 from qytet_bench.progress import Shown
@@ -119,6 +119,17 @@ def test_another_chip_is_refused_before_anything_is_written(desk: Desk, plug: Pl
         flash(desk, port)
     assert "Nothing was written" in caught.value.why
     assert port.board.flash.read(0, 0x2000) == b"\xff" * 0x2000
+
+
+def test_a_board_that_is_refused_goes_on_as_what_it_is(desk: Desk, plug: Plug) -> None:
+    """A node that was plugged in by mistake is not left in its loader: it starts again."""
+    port = plug()
+    flash(desk, port)
+    port.board.console.wait_for("I am node-1", 10)
+    mark = len(port.board.console.text)
+    with pytest.raises(MixedUpError):
+        flash(desk, port, "node-2")
+    port.board.console.wait_for("I am node-1", 10, since=mark)
 
 
 def test_a_pulled_cable_is_told(desk: Desk, plug: Plug) -> None:
