@@ -5,7 +5,7 @@ command goes on with what is not done.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -103,22 +103,23 @@ class Tray:
     finish: Callable[[Row], None]
     accept: Callable[[Row], None] | None = None
     again: frozenset[str] = frozenset()
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    """What this run has done, by device."""
 
-    def run(self) -> list[Outcome]:
-        """Go over the tray; what went wrong with one device keeps none of the others. Raises HalfWritten on Ctrl-C."""
-        outcomes = []
+    def run(self) -> None:
+        """Go over the tray; what went wrong with one device keeps none of the others. Raises KeyboardInterrupt."""
         for row in self.rows:
-            if row.node.device not in self.again and self._is_done(self.journal.last(row.node.device)):
-                outcomes.append(self.standing(row))
+            device = row.node.device
+            if device not in self.again and self._is_done(self.journal.last(device)):
                 continue
-            outcome = self._one(row)
-            outcomes.append(outcome)
-            if outcome.state is State.LEFT:
-                break
-        return outcomes + [self.standing(row) for row in self.rows[len(outcomes) :]]
+            self.outcomes[device] = self._one(row)
+            if self.outcomes[device].state is State.LEFT:
+                return
 
     def standing(self, row: Row) -> Outcome:
-        """How it stands with a device, by the journal."""
+        """How it stands with a device: by this run, or by the journal."""
+        if row.node.device in self.outcomes:
+            return self.outcomes[row.node.device]
         last = self.journal.last(row.node.device)
         if not last:
             return Outcome(row.node.device, State.LEFT)
@@ -170,16 +171,24 @@ class Tray:
         try:
             done = self.write(job, port, replace)
         except HalfWritten:
-            self.journal.note(device, State.INTERRUPTED, port=port, why="Ctrl-C while the board was written.")
+            why = "Ctrl-C while the board was written."
+            self.journal.note(device, State.INTERRUPTED, port=port, why=why)
+            self.outcomes[device] = Outcome(device, State.INTERRUPTED, now=True, why=why)
             raise
         facts = {**_facts(row), "mac": done.mac, "version": done.version, "seconds": done.seconds}
         self.journal.note(device, State.FLASHED, **facts)
-        self.finish(row)
-        outcome = (
-            self._tested(row, facts) if self.accept else Outcome(device, State.FLASHED, done.mac, now=True)
-        )
+        self.outcomes[device] = Outcome(device, State.FLASHED, done.mac, now=True)
+        self._finish(row)
+        outcome = self._tested(row, facts) if self.accept else self.outcomes[device]
         self.say(f"{device} is {outcome.state} on {done.mac}. Unplug it.")
         return outcome
+
+    def _finish(self, row: Row) -> None:
+        """A label that cannot be made leaves the board as good as it is."""
+        try:
+            self.finish(row)
+        except QytetError as error:
+            self.say(f"{error} {row.node.device} is flashed all the same.")
 
     def _tested(self, row: Row, facts: Mapping[str, Any]) -> Outcome:
         """Whether the node, which is flashed, passes its test."""
@@ -194,10 +203,8 @@ class Tray:
         return Outcome(device, State.ACCEPTED, mac, now=True)
 
     def _failed(self, row: Row, error: QytetError) -> Outcome:
-        last = self.journal.last(row.node.device)
-        mac = str(last.get("mac", ""))
-        self.journal.note(row.node.device, State.FAILED, why=error.what, **({"mac": mac} if mac else {}))
-        return Outcome(row.node.device, State.FAILED, mac, now=True, why=str(error))
+        self.journal.note(row.node.device, State.FAILED, why=error.what)
+        return Outcome(row.node.device, State.FAILED, now=True, why=str(error))
 
 
 def _facts(row: Row) -> dict[str, str]:

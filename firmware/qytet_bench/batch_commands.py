@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -19,14 +19,13 @@ from qytet_bench import flash as flashing
 from qytet_bench import settings as bench_settings
 from qytet_bench.batch import Boards, Listed, Outcome, Plugged, State, Tray
 from qytet_bench.files import write_whole
-from qytet_bench.options import Baud, Config, Json
+from qytet_bench.options import CONFIG, INTERRUPTED, Baud, Config, Json
 from qytet_bench.progress import Shown, to_terminal
 
 __all__ = ["batch"]
 
-CONFIG = Path("bench.toml")
-_INTERRUPTED = 130
 _DONE = {State.FLASHED, State.ACCEPTED}
+Of, Gives = TypeVar("Of"), TypeVar("Gives")
 
 
 def batch(
@@ -62,6 +61,8 @@ def batch(
             json.dumps({"devices": len(rows)}) if as_json else f"{devices}: {len(rows)} devices, no mistake."
         )
         return
+    if test:
+        _platform(common)
     console = Console(stderr=True)
     with journal.opened(devices.with_name(devices.name + ".journal")) as notes, to_terminal(console) as shown:
         work = Tray(
@@ -71,21 +72,21 @@ def batch(
             make_job=_jobs(common),
             write=lambda job, where, replace: flashing.flash(job, where, shown, baud=baud, replace=replace),
             say=shown.say,
-            ask=_ask,
+            ask=_in_peace(shown, _ask),
             finish=lambda row: _label(labels, row),
-            accept=(lambda row: _accept(row, config, devices)) if test else None,
+            accept=_in_peace(shown, lambda row: _accept(row, config, devices)) if test else None,
             again=frozenset(again or ()),
         )
         interrupted = False
         try:
-            outcomes = work.run()
+            work.run()
         except KeyboardInterrupt:  # HalfWritten too
             interrupted = True
-            outcomes = [work.standing(row) for row in rows]
-    _labels(labels, rows, outcomes)
+    outcomes = [work.standing(row) for row in rows]
     _show(outcomes, interrupted=interrupted, as_json=as_json)
+    _labels(labels, rows, outcomes)
     if interrupted:
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
     if any(outcome.state not in _DONE for outcome in outcomes):
         raise typer.Exit(1)
 
@@ -99,7 +100,8 @@ def _check_again(rows: Sequence[tray.Row], again: Sequence[str]) -> None:
 def _boards(ports: Sequence[str], wait_s: float, shown: Shown) -> Boards:
     if ports:
         return Listed([serialport.choose(port) for port in ports])
-    return Plugged(shown.say, wait_s, serialport.Watcher(()))
+    others = {port.path for port in serialport.ports() if not port.bridge}  # a modem, a scale: no board
+    return Plugged(shown.say, wait_s, serialport.Watcher(others))
 
 
 def _jobs(common: bench_settings.BenchSettings) -> Callable[[tray.Row], flashing.Job]:
@@ -109,9 +111,29 @@ def _jobs(common: bench_settings.BenchSettings) -> Callable[[tray.Row], flashing
     return lambda row: flashing.prepare(row.node, common, built, image(row.node.kind.chip), row.password)
 
 
+def _in_peace(shown: Shown, call: Callable[[Of], Gives]) -> Callable[[Of], Gives]:
+    """The call, while no bar writes over what a person is asked or told."""
+
+    def called(of: Of) -> Gives:
+        with shown.paused():
+            return call(of)
+
+    return called
+
+
 def _ask(question: str) -> bool:
-    """A person's answer; without one, no."""
-    return sys.stdin.isatty() and typer.confirm(question, default=False, err=True)
+    """A person's answer; without one, no. Raises KeyboardInterrupt."""
+    try:
+        return sys.stdin.isatty() and typer.confirm(question, default=False, err=True)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+
+
+def _platform(common: bench_settings.BenchSettings) -> None:
+    """Refuse to begin what could not be tested. Raises InputError."""
+    from qytet_bench.acceptance.commands import platform
+
+    platform(common.api)
 
 
 def _accept(row: tray.Row, config: Path, devices: Path) -> None:
@@ -122,7 +144,7 @@ def _accept(row: tray.Row, config: Path, devices: Path) -> None:
         with contextlib.redirect_stdout(sys.stderr):
             accept(row.node.device, config, devices=devices, out=devices.with_name("acceptance"))
     except typer.Exit as exit_:
-        if exit_.exit_code == _INTERRUPTED:
+        if exit_.exit_code == INTERRUPTED:
             raise KeyboardInterrupt from exit_
         raise QytetError(
             f"{row.node.device} did not pass its test.",

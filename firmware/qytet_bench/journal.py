@@ -2,19 +2,20 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import psutil
+from typing import IO, Any
 
 from qytet.errors import InputError
 
 __all__ = ["Entry", "Journal", "opened"]
 
 Entry = dict[str, Any]
+_PID_DIGITS = 10
+_FAR = 1 << 20
 
 
 class Journal:
@@ -54,39 +55,46 @@ def opened(path: Path) -> Iterator[Journal]:
     """The journal, ours alone while the block lasts. Raises InputError if another bench has it."""
     lock = path.with_name(path.name + ".lock")
     try:
-        _take(lock, path)
+        file = lock.open("a+", encoding="ascii")
     except OSError as error:
-        raise InputError(f"The journal {path} cannot be written.", why=str(error.strerror)) from error
-    try:
+        raise InputError(
+            f"The journal {path} cannot be written.",
+            why=str(error.strerror),
+            do="Copy the list into a folder that you may write.",
+        ) from error
+    with file:
+        _take(file, path)
         yield Journal(path)
-    finally:
-        lock.unlink(missing_ok=True)
 
 
-def _take(lock: Path, path: Path) -> None:
-    for _ in range(2):
-        try:
-            with lock.open("x", encoding="ascii") as file:
-                file.write(str(os.getpid()))
-        except FileExistsError:
-            holder = _holder(lock)
-            if holder and holder != os.getpid() and psutil.pid_exists(holder):
-                raise InputError(
-                    f"Another bench (process {holder}) is at this tray.",
-                    why=f"It writes {path}.",
-                    do="Use that one, or wait until it has ended.",
-                ) from None
-            lock.unlink(missing_ok=True)  # of a bench whose machine lost power
-        else:
-            return
-    raise InputError(f"Another bench is at this tray: {lock} comes back.")
-
-
-def _holder(lock: Path) -> int:
+def _take(file: IO[str], path: Path) -> None:
+    """Take the lock, which the system gives back however this process ends; the file itself stays."""
     try:
-        return int(lock.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return 0
+        _lock(file)
+    except OSError:
+        file.seek(0)
+        holder = file.read(_PID_DIGITS)
+        raise InputError(
+            f"Another bench{f' (process {holder})' if holder else ''} is at this tray.",
+            why=f"It writes {path}.",
+            do="Use that one, or wait until it has ended.",
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+
+
+def _lock(file: IO[str]) -> None:
+    """Raises OSError if another process has it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        file.seek(_FAR)  # Windows lets nobody read a byte that is locked
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _entries(path: Path) -> Iterator[Entry]:

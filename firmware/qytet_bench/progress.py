@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import (
@@ -22,10 +22,15 @@ Say = Callable[[str], None]
 
 
 class Shown:
-    """`say(text)` writes a line; `written(done, total)` moves the bar, bytes."""
+    """`say(text)` writes a line; `written(done, total)` moves the bar, bytes; within `paused()` there is no bar."""
 
-    def __init__(self, say: Say, written: Callable[[int, int], None]) -> None:
-        self.say, self.written = say, written
+    def __init__(
+        self,
+        say: Say,
+        written: Callable[[int, int], None],
+        paused: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self.say, self.written, self.paused = say, written, paused
 
 
 def silent() -> Shown:
@@ -51,9 +56,19 @@ def to_terminal(console: Console) -> Iterator[Shown]:
         task = bar.add_task("writing", total=None, visible=False)
 
         def written(done: int, total: int) -> None:
+            if done < bar.tasks[0].completed:  # the run was repeated, or it is another board's
+                bar.reset(task, total=total)
             bar.update(task, completed=done, total=total, visible=True)
 
-        yield Shown(lambda text: bar.console.print(text, markup=False, highlight=False), written)
+        @contextmanager
+        def paused() -> Iterator[None]:
+            bar.stop()
+            try:
+                yield
+            finally:
+                bar.start()
+
+        yield Shown(lambda text: bar.console.print(text, markup=False, highlight=False), written, paused)
 
 
 class _Lines:

@@ -1,10 +1,12 @@
 """A tray of boards: checked whole first, each device once, resumable after any break, nothing mixed up."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from qytet.errors import InputError
 from qytet_bench import batch_commands, journal, program, serialport, tray
 from qytet_bench import flash as flashing
 from qytet_bench.acceptance import commands as acceptance
+from qytet_bench.batch import Outcome, State
 from qytet_bench.flash import HalfWritten, MixedUpError
 from qytet_bench.node import node
 from qytet_bench.program import Program
@@ -226,6 +229,44 @@ def test_a_device_on_another_board_is_refused_unless_replaced(
     assert desk.vault.holder("24:0a:c4:00:00:01") == "node-1"
 
 
+def test_a_label_that_cannot_be_made_undoes_no_board(
+    desk: Desk, boards: FakeBoards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder for labels that is none is told; the boards are flashed, shown as that, and not flashed again."""
+    listed(desk, "device\nnode-1\n")
+    port = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
+    (tmp_path / "labels").touch()
+    shown: list[Outcome] = []
+    monkeypatch.setattr(batch_commands, "_show", lambda outcomes, **_: shown.extend(outcomes))
+    with pytest.raises(InputError, match=r"labels\.html cannot be written"):
+        batch(desk, port, options=("--labels", str(tmp_path / "labels")))
+    assert [outcome.state for outcome in shown] == [State.FLASHED]
+    with journal.opened(desk.folder / "devices.csv.journal") as notes:
+        assert notes.last("node-1")["state"] == "flashed"
+
+
+def test_ctrl_c_at_a_question_ends_as_everywhere(
+    desk: Desk, boards: FakeBoards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever presses Ctrl-C when asked has interrupted the tray: exit code 130, and what is done is shown."""
+    listed(desk, "device\nnode-1\nnode-2\n")
+    one = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
+
+    def pressed(*_: object, **__: object) -> bool:
+        raise typer.Abort
+
+    def asked(question: str) -> bool:
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+        return ask(question)
+
+    ask = batch_commands._ask
+    monkeypatch.setattr(batch_commands, "_ask", asked)
+    monkeypatch.setattr(typer, "confirm", pressed)
+    code, document, _ = batch(desk, one, one)
+    assert code == 130
+    assert states(document) == ["flashed", "begun"]
+
+
 def test_ctrl_c_keeps_what_is_done(
     desk: Desk, boards: FakeBoards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +286,7 @@ def test_ctrl_c_keeps_what_is_done(
     assert code == 130
     assert document["interrupted"] is True
     assert states(document) == ["flashed", "interrupted"]
+    assert [device["now"] for device in document["devices"]] == [True, True]
     code, document, _ = batch(desk, ports[1])
     assert code == 0
     assert states(document) == ["flashed", "flashed"]
@@ -256,6 +298,11 @@ def test_a_node_that_fails_its_test_is_tested_again_and_not_flashed_again(
     """With --test a device is done when it is accepted; the next run only repeats the test, without a board."""
     listed(desk, "device\nnode-1\n")
     port = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
+    with pytest.raises(InputError, match="address is not known"):
+        batch(desk, port, options=("--test",))  # before any board is touched
+    assert boards.written() == []
+    desk.common["api"] = "http://127.0.0.1:1"
+    desk.write()
     verdicts = iter([1, 0])
     asked: list[str] = []
 
@@ -326,7 +373,9 @@ def test_two_benches_do_not_share_a_journal(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=f"process {other.pid}"), journal.opened(path):
             pass
         other.kill()
-    assert path.with_name(path.name + ".lock").exists()
+    path.with_name(path.name + ".lock").write_text(
+        str(os.getppid())
+    )  # after a restart its number is another's
     with journal.opened(path) as notes:
         notes.note("node-1", "flashed")
 
@@ -337,10 +386,13 @@ def test_boards_are_waited_for_and_asked_for_by_name(
     """Without ports the next device is named, a board that is plugged in is it, and without one the batch ends."""
     listed(desk, "device,site\nnode-1,skenderbej\nnode-2,blloku\n")
     port = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
-    found = [serialport.Port(port, "", "CP210x", "")]
-    looks = iter([[], [], found])
-    watcher = serialport.Watcher((), lambda: next(looks, found))
-    monkeypatch.setattr(serialport, "Watcher", lambda _known: watcher)
+    modem = serialport.Port("/dev/modem", "", "", "")
+    found = [modem, serialport.Port(port, "", "CP210x", "")]
+    looks = iter([[modem], [modem], [modem], found])
+    monkeypatch.setattr(serialport, "ports", lambda: next(looks, found))
+    monkeypatch.setattr(
+        serialport, "Watcher", functools.partial(serialport.Watcher, look=lambda: serialport.ports())
+    )
     code, document, said = batch(desk, options=("--wait", "1"))
     assert code == 1
     assert states(document) == ["flashed", "left"]
