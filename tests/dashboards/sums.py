@@ -18,7 +18,7 @@ where qytet.chosen(city, {c}) and qytet.chosen(device, {d})
 """
 ADDITIVE: Mapping[str, tuple[str, str]] = {
     "vehicles": (
-        "select sum(count) from qytet.lane({c}, '{*}', {d}, '{*}', {r}, 'auto')",
+        "select sum(count) from qytet.lanes(qytet.streams({c}, '{*}', {d}, '{*}', '{vehicle_count}'), {r}, 'auto')",
         "traffic_counter",
     ),
     "water": (

@@ -16,7 +16,7 @@ QUARTER = timedelta(minutes=15)
 LAMP = "select channel, state, level, power, expected, rated, voltage, power_factor from qytet.lamp_now(%s, %s, %s, %s)"
 STATE = "select * from qytet.lamp_state(%s, %s, %s, %s, %s, %s, %s)"
 FAULT = "select * from qytet.lamp_fault(%s, %s, %s, %s, %s, %s)"
-POWER = "select * from qytet.light_power(%s, %s, %s, %s, %s, %s)"
+POWER = "select * from qytet.light_drawn(%s, %s, %s, %s, %s, %s)"
 
 
 def expected(rated, level):
@@ -111,13 +111,6 @@ def test_each_state_and_its_counter_example(db):
     assert (row["level"], row["power"], row["voltage"]) == (50, 47.5, 231)
     assert row["rated"] == pytest.approx(90)
     assert row["expected"] == pytest.approx(expected(90, 50))
-    (total,) = place.ask("select * from qytet.light_summary(%s)", place.cities)
-    counted = [
-        total[name]
-        for name in ("lamps", "lit", "dark", "day_burning", "cycling", "off_expectation", "unknown")
-    ]
-    want = [state for state, _ in NIGHT.values()]
-    assert counted == [len(want), want.count(2) + want.count(3), *(want.count(n) for n in (4, 5, 6, 7, 0))]
 
 
 def test_what_is_not_known_is_not_judged(db):
@@ -328,12 +321,12 @@ def test_power_adds_up_and_follows_the_schedule(history):
     whole, c, u = power(ALL), power([f"{history.city}-c"]), power([f"{history.city}-u"])
     assert len(whole) == 96
     for time, row in whole.items():
-        for name in ("power", "scheduled", "lamps_on", "lamps_dark"):
+        for name in ("power", "scheduled", "lamps_on"):
             assert row[name] == pytest.approx(c[time][name] + u[time][name])
     evening = whole[FIRST + timedelta(days=2, hours=21)]
     assert evening["power"] == pytest.approx(5 * 80 + 0.3 + (80 + 0.3) / 2, rel=0.01)
     assert evening["scheduled"] == pytest.approx(7 * 80, rel=0.01)
-    assert (evening["lamps_on"], evening["lamps_dark"]) == (6, 1)
+    assert evening["lamps_on"] == 6
     days = power(ALL, "day")
     civil = [t for t in whole if FIRST + timedelta(hours=23) <= t < FIRST + timedelta(hours=47)]
     mean = math.fsum(whole[t]["power"] for t in civil) / 24

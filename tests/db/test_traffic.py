@@ -13,10 +13,12 @@ from tests.db.test_aggregates import day, hour, quarter
 
 _number = itertools.count(1)
 
-LANE = "select * from qytet.lane(%s, %s, %s, %s, %s, %s, %s)"
+LANE = """
+select * from qytet.lanes(
+    qytet.streams(%s, %s, %s, %s, '{vehicle_count,vehicle_speed_mean,lane_occupancy}'), %s, %s, %s)
+"""
 AT = "select * from qytet.lane_at(%s, %s, %s, %s, %s)"
 NOW = "select * from qytet.lane_now(%s, %s, %s, %s)"
-SITE = "select * from qytet.site_traffic(%s, %s, %s, %s, %s)"
 
 BUCKET = {"15min": quarter, "hour": hour, "day": day}
 HOURS = {"15min": 0.25, "hour": 1.0, "day": 23.0}
@@ -179,30 +181,14 @@ def test_sums_agree_over_all_cities_sites_and_devices(db, tier, wanted):
             total += sum(row[1] for row in bins)
     refresh(db, tier)
 
-    def lanes(cities=ALL, devices=ALL):
-        return sum(row[6] or 0 for row in ask(db, LANE, cities, ALL, devices, ALL, start, till, wanted))
+    def lanes(cities=ALL, sites=ALL, devices=ALL):
+        return sum(row[6] or 0 for row in ask(db, LANE, cities, sites, devices, ALL, start, till, wanted))
 
-    def sites(cities=ALL, sites=ALL):
-        return sum(row[3] or 0 for row in ask(db, SITE, cities, sites, start, till, wanted))
-
-    cities = ["tirana", "durres", "korce"]
-    assert lanes() == sites() == total
-    assert sum(lanes([city]) for city in cities) == sum(sites([city]) for city in cities) == total
+    assert lanes() == total
+    assert sum(lanes([city]) for city in ("tirana", "durres", "korce")) == total
     assert sum(lanes(devices=[name]) for name in names) == total
-    assert sites(sites=["tirana-0", "tirana-1"]) == sites(["tirana"])
-    assert lanes(cities=[]) == sites(sites=[]) == 0
-
-
-def test_a_site_weighs_speed_by_vehicles(db, tier):
-    """A site's flow is the lanes' sum, its speed is weighted by vehicles, its level that of the lanes' mean density."""
-    _, (slow, fast, empty) = counter(db, 3, site="rrethrrotullimi")
-    pass_by(db, slow, [(MIDNIGHT, 100, 20, 10)])
-    pass_by(db, fast, [(MIDNIGHT, 50, 50, 10)])
-    pass_by(db, empty, [(MIDNIGHT, 0, None, 0)])
-    refresh(db, tier)
-    rows = ask(db, SITE, ["tirana"], ["rrethrrotullimi"], MIDNIGHT, MIDNIGHT + timedelta(hours=1), "hour")
-    # densities 100 / 20, 50 / 50 and 0 per km: 2 on average
-    assert rows == [(MIDNIGHT, "tirana", "rrethrrotullimi", 150.0, 150.0, 30.0, 1)]
+    assert lanes(sites=["tirana-0", "tirana-1"]) == lanes(["tirana"])
+    assert lanes(cities=[]) == lanes(sites=[]) == 0
 
 
 NOON = datetime(2026, 5, 4, 12, 7, tzinfo=UTC)  # 14:07 in Tirana

@@ -24,7 +24,7 @@ SERVICE = States(
     "states",
     {0: ("service_0", UNKNOWN)} | {level: (f"service_{level}", _SERVICE[level - 1]) for level in range(1, 7)},
 )
-"""qytet.lane.los: A to F"""
+"""qytet.lanes.los: A to F"""
 
 STUCK = States(
     "states", {0: ("stuck_0", OK), 1: ("stuck_1", WARN), 2: ("stuck_2", BAD), 3: ("stuck_3", POOR)}

@@ -241,3 +241,33 @@ end $$;
 comment on function qytet.counter_delta(integer[], timestamptz, timestamptz, text) is
     'What a counter counted from each bucket''s first good reading to the next bucket''s, in the counter''s unit: never '
     'negative, a reset counts from zero, and the parts of a range add up to the whole.';
+
+-- Civil days of Europe/Tirane are rolled up; those of another zone are put together from hours.
+create function qytet.counter_day(streams integer[], since timestamptz, till timestamptz)
+returns table (datastream_id integer, "time" timestamptz, delta double precision)
+language plpgsql stable parallel safe
+set plan_cache_mode = force_custom_plan set jit = off set enable_mergejoin = off set enable_nestloop = off
+set max_parallel_workers_per_gather = 0 as $$
+#variable_conflict use_column
+declare
+    near constant integer[] := array(select d.datastream_id from qytet.datastream d join qytet.city c using (city)
+                                     where d.datastream_id = any (streams) and c.time_zone = 'Europe/Tirane');
+    far constant integer[] := array(select s from unnest(streams) s where s <> all (near));
+begin
+    return query
+    select y.datastream_id, y."time", y.delta
+    from qytet.counter_delta(near, date_trunc('day', since, 'Europe/Tirane'), till, 'day') y
+    union all
+    select h.datastream_id, h.bucket, sum(h.delta)
+    from (select h.datastream_id, date_trunc('day', h."time", c.time_zone) as bucket, h.delta
+          from unnest(far) f (id)
+          join qytet.datastream d on d.datastream_id = f.id
+          join qytet.city c on c.city = d.city
+          join qytet.counter_delta(far, since - interval '25 hours', till + interval '25 hours', 'hour') h
+              on h.datastream_id = f.id
+          where h."time" >= date_trunc('day', since, c.time_zone)) h
+    where h.bucket < till
+    group by 1, 2;
+end $$;
+comment on function qytet.counter_day(integer[], timestamptz, timestamptz) is
+    'What a counter counted on each civil day of its city that touches [since, till), in the counter''s unit.';

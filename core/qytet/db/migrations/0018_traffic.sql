@@ -70,20 +70,9 @@ begin
     order by f."time", l.place;
 end $$;
 comment on function qytet.lanes(integer[], timestamptz, timestamptz, text) is
-    'qytet.lane of the lanes with these datastreams.';
-
-create function qytet.lane(cities text[], sites text[], devices text[], channels text[], since timestamptz,
-                           till timestamptz, wanted text)
-returns table ("time" timestamptz, city text, site text, device text, channel text, label text, count double precision,
-               flow double precision, speed double precision, occupancy double precision, density double precision,
-               los smallint)
-language sql stable parallel safe as $$
-    select * from qytet.lanes(qytet.streams(cities, sites, devices, channels,
-                                            '{vehicle_count,vehicle_speed_mean,lane_occupancy}'), since, till, wanted)
-$$;
-comment on function qytet.lane(text[], text[], text[], text[], timestamptz, timestamptz, text) is
-    'Each lane''s buckets (raw: its bins): vehicles, flow (1/h, of the time of a bucket that has passed), mean of the bins'' '
-    'speeds (km/h, null without a vehicle), occupancy (%), density (1/km), level of service 1 to 6, 0 unknown.';
+    'The buckets (raw: the bins) of the lanes with these datastreams: vehicles, flow (1/h, of the time of a bucket that has '
+    'passed), mean of the bins'' speeds (km/h, null without a vehicle), occupancy (%), density (1/km), level of service 1 to '
+    '6, 0 unknown.';
 
 create function qytet.lane_quarter(streams integer[], till timestamptz)
 returns table (lane integer, count double precision, flow double precision, speed double precision,
@@ -209,22 +198,3 @@ $$;
 comment on function qytet.lane_now(text[], text[], text[], text[]) is
     'One row a lane in service: the last complete quarter (speed weighted by counts), stuck 0 no, 1 the same count but 0 in '
     'six bins, 2 occupied 100 % for 5 min, 3 no vehicle for 3 h between 06 and 22 local; age_s since its newest reading.';
-
-create function qytet.site_traffic(cities text[], sites text[], since timestamptz, till timestamptz, wanted text)
-returns table ("time" timestamptz, city text, site text, count double precision, flow double precision,
-               speed double precision, los smallint)
-language plpgsql stable parallel safe
-set plan_cache_mode = force_custom_plan set max_parallel_workers_per_gather = 0 set jit = off set work_mem = '16MB' as $$
-#variable_conflict use_column
-declare
-    fit text := replace(qytet.resolution(wanted, since, till), 'raw', '15min');
-begin
-    return query select l."time", l.city, l.site, sum(l.count), sum(l.flow),
-                        sum(l.speed * l.count) / nullif(sum(l.count) filter (where l.speed is not null), 0),
-                        qytet.los(avg(l.density))
-    from qytet.lane(cities, sites, '{*}', '{*}', since, till, fit) l
-    group by 1, 2, 3 order by 1, 2, 3;
-end $$;
-comment on function qytet.site_traffic(text[], text[], timestamptz, timestamptz, text) is
-    'A site''s lanes together, in buckets of 15 min or more: sums of vehicles and flow, speed weighted by vehicles, and the '
-    'level of service of the lanes'' mean density.';
