@@ -41,7 +41,11 @@ _log = log.get("ingest.pipeline")
 _T = TypeVar("_T")
 _BATCH_BYTES = 16_000_000
 _SECOND_TRIES = 100  # letters between two looks at what came in
-_LATEST_SHARE = 20  # the table of latest values takes at most a twentieth of the time
+_LATEST_SHARE = 20  # the table of latest values takes at most a twentieth of the time,
+_LATEST_PAUSE_S = (
+    10.0  # unless it would be older than this: a machine that stood still for a second is no busy one
+)
+_LOOK_S = 1.0  # longest between two looks at the registry's changes and at operators' commands
 _BACKOFF_S = (0.05, 5.0)
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
 
@@ -99,7 +103,7 @@ class Pipeline:
         self._outbox = Outbox(source.publish)
         self._batch = Batch()
         self._held = _Held([])
-        self._marks_due = self._latest_due = 0.0
+        self._marks_due = self._latest_due = self._look_due = 0.0
         self._reload = False
         self._second_tries: deque[_SecondTry] = deque(maxlen=100_000)
         self.registry = self._with_database(lambda c: Registry.load(c, self._shard))
@@ -144,9 +148,9 @@ class Pipeline:
             self._send_marks()
             self._marks_due = now + self._settings.marks_ms / 1000
         if now >= self._latest_due:
-            self._with_database(self._latest.flush)
-            spent = time.monotonic() - now
-            self._latest_due = now + max(self._settings.latest_ms / 1000, spent * _LATEST_SHARE)
+            self._latest_due = self._with_database(self._write_latest)
+        if now >= self._look_due:
+            self._look_due = now + min(_LOOK_S, self._settings.latest_ms / 1000)
             self._with_database(self._hear)
             self._with_database(self._command)
         if self._second_tries:
@@ -209,6 +213,14 @@ class Pipeline:
         for boot in boots:
             if boot.has_gap:
                 self._with_database(partial(self._boots.refresh, boot=boot))
+
+    def _write_latest(self, connection: psycopg.Connection[Any]) -> float:
+        """Write the newest values; tells when they are due again. A database that was away counts for nothing."""
+        began = time.monotonic()
+        self._latest.flush(connection)
+        ended = time.monotonic()
+        pause = min((ended - began) * _LATEST_SHARE, _LATEST_PAUSE_S)
+        return ended + max(self._settings.latest_ms / 1000, pause)
 
     def _send_marks(self) -> None:
         messages = self._marks.messages()

@@ -214,6 +214,37 @@ def test_the_registry_is_read_again_when_it_changes(world):
     assert stranger.ledger()["duplicates"] == 1
 
 
+def test_an_outage_keeps_newest_values_and_commands_back_no_longer_than_it_lasts(world, monkeypatch):
+    """After ten minutes without a database, and a slow write, the table is ten seconds old at most; looks go on."""
+    pipeline, source = world(latest_ms=1000)
+    written, looks = [], []
+    flush, hear = pipeline._latest.flush, pipeline._hear
+
+    def slow(connection):
+        if not written:
+            world.clock.now += 600
+            written.append(None)
+            raise psycopg.OperationalError("gone")
+        world.clock.now += 3
+        written.append(flush(connection))
+
+    monkeypatch.setattr(pipeline._latest, "flush", slow)
+    monkeypatch.setattr(
+        pipeline, "_hear", lambda connection: (looks.append(world.clock.now), hear(connection))
+    )
+    pipeline.feed(source.put((world.rig.topic("obs"), obs(1, NOW, {"pm2_5": 1.0}))))
+    pipeline.flush()
+    pipeline.tick()
+    assert written == [None, 1]
+    world.clock.now += 2
+    pipeline.tick()
+    assert len(written) == 2
+    assert len(looks) == 2
+    world.clock.now += 9
+    pipeline.tick()
+    assert len(written) == 3
+
+
 def test_letters_that_cannot_be_stored_do_not_hide_those_that_can(world):
     """The second try goes through all letters of the device, past a hundred that still cannot be stored."""
     pipeline, source = world()
