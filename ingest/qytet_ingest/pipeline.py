@@ -42,9 +42,7 @@ _T = TypeVar("_T")
 _BATCH_BYTES = 16_000_000
 _SECOND_TRIES = 100  # letters between two looks at what came in
 _LATEST_SHARE = 20  # the table of latest values takes at most a twentieth of the time,
-_LATEST_PAUSE_S = (
-    10.0  # unless it would be older than this: a machine that stood still for a second is no busy one
-)
+_LATEST_PAUSE_S = 10.0  # or waits so long: a machine that stood still for a second is not busy
 _LOOK_S = 1.0  # longest between two looks at the registry's changes and at operators' commands
 _BACKOFF_S = (0.05, 5.0)
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
