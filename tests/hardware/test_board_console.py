@@ -6,6 +6,7 @@ import sysconfig
 import time
 from pathlib import Path
 
+from qytet_simulators.hardware.repl import SoftReset
 from tests.hardware.conftest import MakeBoard
 
 MPREMOTE = Path(sysconfig.get_path("scripts")) / "mpremote"
@@ -159,3 +160,16 @@ def test_ctrl_d_starts_the_program_again(make_board: MakeBoard) -> None:
     board.console.feed(b"\x04")
     said = board.console.wait_for("cause 5\r\n")
     assert "MPY: soft reboot\r\n" in said
+
+
+def test_what_is_said_on_the_way_to_the_raw_prompt_is_heard_at_once() -> None:
+    """After a soft reset from the raw prompt only the VM's banner is kept back, however much boot.py says before it."""
+    said, typed = bytearray(), bytearray()
+    soft = SoftReset(said.extend, typed.extend)
+    soft.begins_again(raw=True)
+    for number in range(1000):
+        soft.said(b"line %03d\r\n" % number)
+    assert b"line 900" in said
+    soft.said(b"MicroPython of some version\r\n>>> ")
+    assert bytes(said).endswith(b"line 999\r\n")
+    assert typed == b"\x01"

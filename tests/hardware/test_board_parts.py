@@ -288,6 +288,19 @@ print(uart.any(), uart.read()[:2], uart.any(), "end")
     board.console.wait_for("64 b'BM' 0 end")
 
 
+def test_a_speed_of_nothing_is_refused(make_board: MakeBoard) -> None:
+    """A UART that is opened at 0 baud is an error of the program, which goes on."""
+    board = make_board("""
+import machine
+try:
+    machine.UART(1, 0).write(b"x")
+except OSError as error:
+    print("errno", error.errno, "end")
+""")
+    board.power_on()
+    board.console.wait_for("errno 22 end")
+
+
 def test_one_wire_chips_are_found_and_chosen_by_their_number(make_board: MakeBoard) -> None:
     """Each of two chips on a line answers only when its number is called."""
     chips = [Thermometer(bytes((0x28, n, n + 1, 0, 0, 0, 0, 9))) for n in (3, 5)]

@@ -13,6 +13,7 @@ from qytet_simulators.hardware.flash import FlashFile
 from qytet_simulators.hardware.rom import RomPort
 from qytet_simulators.hardware.rom.packets import Command, checksum
 from qytet_simulators.hardware.rom.slip import Deframer, framed
+from qytet_simulators.hardware.rom.spiflash import SpiFlash
 from tests.hardware.conftest import MakeBoard
 from tests.hardware.romhost import SYNC, Host
 
@@ -190,6 +191,13 @@ def test_flash_commands_by_registers(
     erase_sector(0x6000)
     assert flash.read(0x5000, 0x3000) == bytes(0x1000) + b"\xff" * 0x1000 + bytes(0x1000)
     assert host.read_reg(base) & 1 << 18 == 0
+
+
+def test_a_read_beyond_the_flashs_end_goes_on_at_its_beginning(flash: FlashFile) -> None:
+    """As the chip does: no address that a host writes into the controller's registers is an error."""
+    flash.write(0, b"begin")
+    flash.write(flash.size - 3, b"end")
+    assert SpiFlash(flash).command(0x03, flash.size - 3, b"", 8) == b"endbegin"
 
 
 def test_watchdog_resets_the_newer_chips(make_host: MakeHost) -> None:

@@ -31,6 +31,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _DAY_S = 86_400.0
 _DATA_AT = 0x200000
 _LOOK_S = 0.2
+_LONGEST_LINE = 4096
 _NOT_THE_BOARDS = "Warning: exception chaining not supported"
 """What the VM on a desk says and the one on a board does not."""
 
@@ -219,6 +220,7 @@ class _Lines:
             text = line.decode(errors="replace").rstrip("\r")
             if text != _NOT_THE_BOARDS:
                 print(text, file=self._out, flush=True)
+        self._held = self._held[-_LONGEST_LINE:]
 
 
 def _account(chip: FlashFile, watcher: Watcher) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import queue
 import selectors
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, Protocol, TypeVar
 
 __all__ = ["Loop", "Readable"]
@@ -39,6 +39,8 @@ class Loop:
         os.set_blocking(self._wake_write, False)
         self._step, self._on_failure = step, on_failure
         self._running = False
+        self._over = threading.Event()
+        self._awaited: set[Future[Any]] = set()
         self.failure: BaseException | None = None
         """What ended the thread, if an error did."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -68,6 +70,7 @@ class Loop:
         if not self._thread.is_alive():
             raise RuntimeError("the bench has ended") from self.failure
         done: Future[_Answer] = Future()
+        self._awaited.add(done)
 
         def job() -> None:
             try:
@@ -77,7 +80,14 @@ class Loop:
 
         self._jobs.put(job)
         self._wake()
-        return done.result(deadline_s)
+        if self._over.is_set():
+            done.cancel()
+        try:
+            return done.result(deadline_s)
+        except CancelledError:
+            raise RuntimeError("the bench has ended") from self.failure
+        finally:
+            self._awaited.discard(done)
 
     def watch(
         self, what: int | Readable, on_ready: Callable[[int], None], *, read: bool = True, write: bool = False
@@ -113,6 +123,10 @@ class Loop:
         except BaseException as error:  # noqa: BLE001 - told to whoever calls next
             self.failure = error
             self._on_failure(error)
+        finally:
+            self._over.set()
+            for done in list(self._awaited):
+                done.cancel()  # nobody will do it any more
 
     def _end(self) -> None:
         self._running = False

@@ -6,6 +6,8 @@ __all__ = ["SoftReset"]
 
 _RAW, _FRIENDLY = b"\x01", b"\x02"
 _PROMPT, _BANNER = b">>> ", b"MicroPython "
+_KEPT = 256
+"""Bytes that may be banner and prompt; what was said before them goes on at once."""
 
 
 class SoftReset:
@@ -41,6 +43,10 @@ class SoftReset:
             self._say(data)
             return
         self._kept += data
+        before = bytes(self._kept[:-_KEPT])
+        if before:
+            del self._kept[:-_KEPT]
+            self._say(before)
         if self._kept.endswith(_PROMPT):
             kept, self._kept = bytes(self._kept), None
             at = kept.rfind(_BANNER)

@@ -1,5 +1,6 @@
 """UARTs: bytes that take their time both ways, and a receive buffer that overflows."""
 
+import errno
 import struct
 from collections.abc import Callable
 
@@ -106,6 +107,8 @@ class Serial:
             self._lines[old].close()
         if question.b:
             tx, rx, baud, room, bits, parity, stop = _OPEN.unpack(question.data)
+            if baud <= 0:
+                return Answer(-errno.EINVAL)
             self._ports[question.a] = (tx, rx)
             self._line((tx, rx)).open(baud, room, 1 + bits + (parity != 2) + stop)
         return Answer()

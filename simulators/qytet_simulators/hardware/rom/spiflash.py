@@ -34,9 +34,14 @@ class SpiFlash:
         if code == _PARAMETERS:
             return b"SFDP"[address : address + count].ljust(count, b"\xff")
         if code == _READ:
-            return self._flash.read(address % self._flash.size, count)
+            return self._read(address % self._flash.size, count)
         self._change(code, address % self._flash.size, data)
         return bytes(count)
+
+    def _read(self, begin: int, count: int) -> bytes:
+        """At its end the chip goes on at its beginning (8.2.6, Read Data)."""
+        first = self._flash.read(begin, min(count, self._flash.size - begin))
+        return first + self._flash.read(0, count - len(first))
 
     def _change(self, code: int, address: int, data: bytes) -> None:
         if code == _WRITE_ENABLE:
