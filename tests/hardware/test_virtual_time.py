@@ -108,16 +108,15 @@ while True:
 
 def test_speed_is_kept_to_what_was_asked(make_board: MakeBoard) -> None:
     """With a speed of 50 a virtual second takes no less than 20 ms."""
-    board = make_board("import time\nprint('go')\ntime.sleep(15)\nprint('end')\n", speed=50)
-    board.power_on()
-    board.console.wait_for("go")
+    board = make_board("import time\ntime.sleep(60)\nprint('end')\n", speed=50)
     began = time.monotonic()
-    board.console.wait_for("end")
-    assert 0.25 < time.monotonic() - began < 5
+    board.power_on()
+    board.console.wait_for("end", 30)
+    assert 1.2 <= time.monotonic() - began < 20
 
 
 def test_an_answer_that_comes_is_waited_for_on_the_wall(make_board: MakeBoard) -> None:
-    """A server that takes 0.3 s is in time for a program that waits 1 virtual second."""
+    """A server that takes 0.3 s is in time for a program that waits 5 virtual seconds, which would fly by."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -139,20 +138,21 @@ async def main():
     for n in range(2):
         writer.write(b"question\\n")
         await writer.drain()
-        print(await asyncio.wait_for(reader.readline(), 1))
+        print(await asyncio.wait_for(reader.readline(), 5))
         await asyncio.sleep(3600)
     writer.close()
     print("end")
 asyncio.run(main())
 """,
             hosts={"echo.test": server.getsockname()},
+            pace=Pace(patience_s=10),
         )
         board.power_on()
         said = board.console.wait_for("end\r\n")
         thread.join(10)
     assert said.count("b'question\\n'") == 2
     assert board.now_s() > 7200
-    assert 0.5 < board.waited_s < 3
+    assert 0.5 < board.waited_s < 8
 
 
 def test_an_answer_that_never_comes_does_not_hold_time_for_long(make_board: MakeBoard) -> None:
