@@ -20,6 +20,7 @@ from qytet_edge.inbox.pins.contact import Contact
 from qytet_edge.inbox.pins.counter import Counter
 from qytet_edge.inbox.pins.finder import PulseFinder
 from qytet_edge.spool import Limits, Spool
+from tests.edge.quick_time import LoopTime, quickly
 from tests.edge.recording_sink import RecordingSink, ended, running
 from tests.edge.spool_support import NOW_MS, FakeHost
 
@@ -56,6 +57,7 @@ def street(monkeypatch: pytest.MonkeyPatch) -> Iterator[Street]:
     factory = MockFactory()
     found = Street(factory)
     monkeypatch.setattr(gpiozero.pins.mock, "monotonic", lambda: found.now)
+    monkeypatch.setattr(pins.counter, "time", LoopTime)
     yield found
     factory.reset()
 
@@ -139,7 +141,7 @@ def test_counts_what_the_meter_turns(street: Street) -> None:
         assert max(rate for rate in sink.values("water_flow_rate") if rate is not None) > 0
         assert source.streams == {"gw-1": ("water_volume_total", "water_flow_rate")}
 
-    asyncio.run(main())
+    quickly(main())
 
 
 def test_a_crash_at_any_moment_counts_nothing_twice(street: Street) -> None:
@@ -175,7 +177,7 @@ def test_a_crash_at_any_moment_counts_nothing_twice(street: Street) -> None:
         """Every pulse is told: a report came after the pulse."""
         await sink.until(lambda: json.loads(sink.checkpoints["meter"])["told"] == source.state()["pulses"])
 
-    asyncio.run(main())
+    quickly(main())
 
 
 def test_an_orderly_stop_loses_no_pulse(street: Street) -> None:
@@ -192,7 +194,7 @@ def test_an_orderly_stop_loses_no_pulse(street: Street) -> None:
         assert sink.checkpoints["meter"] == b'{"pulses": 11, "told": 0}'
         assert not sink.readings
 
-    asyncio.run(main())
+    quickly(main())
 
 
 def test_a_quiet_meter_writes_nothing(street: Street) -> None:
@@ -206,7 +208,7 @@ def test_a_quiet_meter_writes_nothing(street: Street) -> None:
             await sink.until(lambda: sink.beats > 5)
         assert not writes
 
-    asyncio.run(main())
+    quickly(main())
 
 
 def test_counting_goes_on_while_the_disk_is_full(street: Street) -> None:
@@ -225,7 +227,7 @@ def test_counting_goes_on_while_the_disk_is_full(street: Street) -> None:
             await sink.until(lambda: len(sink.readings) > before + 1)
         assert sink.values("water_volume_total")[-1] == 0.3
 
-    asyncio.run(main())
+    quickly(main())
 
 
 @pytest.mark.parametrize("state", [b"", b"[]", b'{"pulses": null}', b"\xff\x00"])
@@ -238,7 +240,7 @@ def test_a_count_that_cannot_be_read_is_said(street: Street, state: bytes) -> No
             await sink.until(lambda: bool(sink.readings))
         assert "cannot be read" in sink.troubles[0]
 
-    asyncio.run(main())
+    quickly(main())
 
 
 def test_a_pin_is_one_users_only(street: Street) -> None:
@@ -260,7 +262,7 @@ def test_a_pin_is_one_users_only(street: Street) -> None:
         assert isinstance(error, OSError)
         assert "source two, pin 4" in str(error)
 
-    asyncio.run(main())
+    quickly(main())
 
 
 def test_a_contact_is_told_when_it_changes(street: Street) -> None:
@@ -282,7 +284,7 @@ def test_a_contact_is_told_when_it_changes(street: Street) -> None:
         assert sink.values("cabinet_door_open") == [1, 0, 1, 0]
         assert not sink.troubles
 
-    asyncio.run(main())
+    quickly(main())
 
 
 def test_a_chattering_contact_is_trouble_and_still_told(
@@ -302,7 +304,7 @@ def test_a_chattering_contact_is_trouble_and_still_told(
             street.close_contact()
             await sink.until(lambda: sink.values("cabinet_door_open")[-1] == 1)
 
-    asyncio.run(main())
+    quickly(main())
 
 
 def test_an_unchanged_contact_has_a_heartbeat(street: Street) -> None:
@@ -314,7 +316,7 @@ def test_an_unchanged_contact_has_a_heartbeat(street: Street) -> None:
             await sink.until(lambda: len(sink.readings) >= 4)
         assert set(sink.values("cabinet_door_open")) == {0}
 
-    asyncio.run(main())
+    quickly(main())
 
 
 def test_short_openings_are_told_while_the_disk_waits(street: Street) -> None:
@@ -339,7 +341,7 @@ def test_short_openings_are_told_while_the_disk_waits(street: Street) -> None:
             assert sink.values("cabinet_door_open") == [0, 1, 0, 1, 0, 1, 0]
             assert source.state()["lost"] == 0
 
-    asyncio.run(main())
+    quickly(main())
 
 
 def test_a_change_bears_its_own_time_however_long_the_disk_was_full(street: Street, tmp_path: Path) -> None:

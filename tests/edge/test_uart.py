@@ -35,6 +35,34 @@ def config(port: Path, sensor: str, **more: Any) -> Config:
     )
 
 
+class Hands:
+    """The source's clock, which stands still until the test moves it: no moment passes by itself."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+        self._moved = asyncio.Condition()
+
+    def monotonic(self) -> float:
+        return self._now
+
+    async def move(self, seconds: float) -> None:
+        self._now += seconds
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def until(self, due: float) -> None:
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._now >= due)
+
+
+@pytest.fixture
+def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    found = Hands()
+    monkeypatch.setattr(uart.source, "time", found)
+    monkeypatch.setattr(uart.source, "_until", found.until)
+    return found
+
+
 def open_files() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
@@ -49,6 +77,25 @@ def line(tmp_path: Path, sensor: str, **more: Any) -> SerialLine:
     found = SerialLine(tmp_path / "port", MODELS[sensor](), walk(), **more)
     found.silent = True  # until the source is there, so that the truth begins with its first byte
     return found
+
+
+SPOKEN = 10
+
+
+async def spoken(wire: SerialLine, source: Any) -> None:
+    """The sensor, once it was set up, says some frames, and the source has heard them."""
+    assert await asyncio.to_thread(wire.wait, lambda told: bool(told.commands))
+    heard = source.state()["frames_good"]
+    for _ in range(SPOKEN):
+        wire.speak()
+    async with asyncio.timeout(10):
+        while source.state()["frames_good"] < heard + SPOKEN:  # noqa: ASYNC110 (a source tells nobody)
+            await asyncio.sleep(0.001)
+
+
+async def falls(wire: SerialLine, *, awake: bool) -> None:
+    """The sensor is told to wake or to sleep."""
+    assert await asyncio.to_thread(wire.wait, lambda _told: wire.model.awake == awake)
 
 
 @pytest.mark.parametrize("sensor", MODELS)
@@ -144,67 +191,88 @@ def test_endless_garbage_is_not_life(tmp_path: Path) -> None:
         asyncio.run(main())
 
 
-def test_the_warm_up_does_not_count(tmp_path: Path) -> None:
+def test_the_warm_up_does_not_count(tmp_path: Path, hands: Hands) -> None:
     """What a sensor says during its warm-up is in no report, though it shows that it lives."""
 
     async def main() -> None:
         sink = RecordingSink()
-        source = uart.create(config(wire.path, "pms5003", warm_up_s=1.0, report_s=0.05), context(tmp_path))
-        early: list[float] = []
-        numbers = count()
-        wire._values = lambda: {"pm1": 1, "pm2_5": 999 if next(numbers) < 20 else 7, "pm10": 1}
+        source = uart.create(config(wire.path, "pms5003", warm_up_s=30, report_s=60), context(tmp_path))
+        wire._values = lambda: {"pm1": 1, "pm2_5": 999, "pm10": 1}
         async with running(source, sink):
-            wire.silent = False
-            await sink.until(lambda: sink.beats > 5)
-            early += [0.0] * len(sink.readings)
-            await sink.until(lambda: len(sink.readings) >= 3)
-        assert not early
-        assert [good["pm2_5"] for good in wire.told.good[:20]] == [999] * 20
-        assert set(sink.values("pm2_5")) == {7}
+            await spoken(wire, source)
+            assert sink.beats
+            await hands.move(29.9)
+            await spoken(wire, source)
+            await hands.move(0.1)
+            wire._values = lambda: {"pm1": 1, "pm2_5": 7, "pm10": 1}
+            await spoken(wire, source)
+            assert not sink.readings
+            await hands.move(30)
+            await sink.until(lambda: len(sink.readings) == 1)
+        assert source.state()["frames_in_last_report"] == SPOKEN
+        assert sink.values("pm2_5") == [7]
 
-    with line(tmp_path, "pms5003") as wire:
+    with line(tmp_path, "pms5003", period_s=None) as wire:
+        wire.silent = False
         asyncio.run(main())
 
 
 @pytest.mark.parametrize("sensor", ["pms5003", "sds011"])
-def test_sleeps_between_reports(tmp_path: Path, sensor: str) -> None:
+def test_sleeps_between_reports(tmp_path: Path, sensor: str, hands: Hands) -> None:
     """With a duty cycle the sensor is awake for warm-up and sample only, asleep in between, and asleep at the end."""
 
     async def main() -> None:
         sink = RecordingSink()
-        cycle = {"duty_cycle": True, "report_s": 1.5, "warm_up_s": 0.05, "sample_s": 0.05}
+        cycle = {"duty_cycle": True, "report_s": 300, "warm_up_s": 30, "sample_s": 30}
         source = uart.create(config(wire.path, sensor, **cycle), context(tmp_path))
-        wire.silent = False
         wire.model.awake = False  # as it was left by an earlier life
         async with running(source, sink):
-            await sink.until(lambda: len(sink.readings) == 1)
-            assert await asyncio.to_thread(wire.wait, lambda _told: not wire.model.awake)
-            assert len(sink.readings) == 1
-            assert await asyncio.to_thread(wire.wait, lambda _told: wire.model.awake)
-        assert await asyncio.to_thread(wire.wait, lambda _told: not wire.model.awake)
+            for reports in (1, 2):
+                await falls(wire, awake=True)
+                await hands.move(30)
+                await spoken(wire, source)
+                assert wire.model.awake
+                await hands.move(30)
+                await falls(wire, awake=False)
+                await sink.until(lambda reports=reports: len(sink.readings) == reports)  # type: ignore[misc]
+                await hands.move(239)
+                assert not wire.model.awake
+                await hands.move(1)
+            await falls(wire, awake=True)
+        await falls(wire, awake=False)
         assert not sink.troubles
 
-    with line(tmp_path, sensor) as wire:
+    with line(tmp_path, sensor, period_s=None) as wire:
+        wire.silent = False
         asyncio.run(main())
 
 
-def test_a_lost_sleep_command_is_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_sleep_command_is_sent_again(tmp_path: Path, hands: Hands) -> None:
     """A sensor that goes on speaking when it should sleep is told again, and what it says does not count."""
-    monkeypatch.setattr(uart.source, "_TELL_AGAIN_S", 0.05)
 
     async def main() -> None:
         sink = RecordingSink()
-        cycle = {"duty_cycle": True, "report_s": 60, "warm_up_s": 0.05, "sample_s": 0.1}
+        cycle = {"duty_cycle": True, "report_s": 300, "warm_up_s": 30, "sample_s": 30}
         source = uart.create(config(wire.path, "sds011", **cycle), context(tmp_path))
-        wire.silent = False
         async with running(source, sink):
+            await spoken(wire, source)
+            await hands.move(30)
+            await spoken(wire, source)
+            await hands.move(30)
             await sink.until(lambda: len(sink.readings) == 1)
-            assert await asyncio.to_thread(wire.wait, lambda _told: not wire.model.awake)
-            wire.model.awake = True
-            assert await asyncio.to_thread(wire.wait, lambda _told: not wire.model.awake)
+            await falls(wire, awake=False)
+            told, wire.model.awake = len(wire.told.commands), True
+            await spoken(wire, source)
+            assert len(wire.told.commands) == told, "frames that were under way are no reason"
+            await hands.move(3)
+            await spoken(wire, source)
+            await falls(wire, awake=False)
+            await hands.move(237)
+            await falls(wire, awake=True)
         assert len(sink.readings) == 1
 
-    with line(tmp_path, "sds011") as wire:
+    with line(tmp_path, "sds011", period_s=None) as wire:
+        wire.silent = False
         asyncio.run(main())
 
 
@@ -311,8 +379,9 @@ def test_nobody_reads_and_memory_stays(tmp_path: Path) -> None:
 def test_the_doctor_says_who_speaks(tmp_path: Path) -> None:
     """The check names the sensor that speaks, another one that speaks in its place, noise, silence and absence."""
 
-    async def check(sensor: str) -> tuple[str, str]:
-        found = await uart.probe(config(tmp_path / "port", sensor), context(tmp_path), listen_s=0.3)
+    async def check(sensor: str, listen_s: float = 20) -> tuple[str, str]:
+        """Whoever speaks is heard out long before the time is over."""
+        found = await uart.probe(config(tmp_path / "port", sensor), context(tmp_path), listen_s=listen_s)
         (finding,) = found
         assert finding.state == "ok" or finding.do
         return finding.state, finding.what
@@ -326,7 +395,7 @@ def test_the_doctor_says_who_speaks(tmp_path: Path) -> None:
         level, what = await check("pms5003")
         assert (level, "no frame" in what) == ("problem", True)
         wire.silent = True
-        level, what = await check("pms5003")
+        level, what = await check("pms5003", listen_s=0.1)
         assert (level, "silent" in what) == ("problem", True)
         wire.unplug()
         level, what = await check("pms5003")
