@@ -146,7 +146,11 @@ class Motion(_Contact):
             self._fire()
 
     def _next(self) -> None:
-        self.after(self._holds_s + 1 + self._luck.expovariate(self._rate() / 3600), self._passes)
+        rate = self._rate()
+        if rate <= 0:
+            self.after(1.0, self._next)
+        else:
+            self.after(self._holds_s + 1 + self._luck.expovariate(rate / 3600), self._passes)
 
     def _passes(self) -> None:
         if not self.closed and self.clock.now_us() > self._warm_us:

@@ -12,6 +12,8 @@ __all__ = ["Lane", "LoopDetector", "Vehicle"]
 _KEPT = 20_000
 _NEAREST_S = 1.6
 """From front to front of two vehicles, at least."""
+_LOOK_US = 1_000_000
+"""How often an empty road is looked at."""
 _FIELD_M = 2.0
 """Length of a detector's field."""
 
@@ -48,7 +50,12 @@ class Lane:
 
     def _next(self, least_us: int) -> None:
         assert self._clock is not None
-        mean_s = max(3600 / self._flow() - _NEAREST_S, 0.1)
+        flow = self._flow()
+        if flow <= 0:
+            later_us = self._clock.now_us() + max(_LOOK_US, least_us)
+            self._clock.call_at(later_us, lambda: self._next(0))
+            return
+        mean_s = max(3600 / flow - _NEAREST_S, 0.1)
         gap_us = int((_NEAREST_S + self._luck.expovariate(1 / mean_s)) * 1e6)
         self._clock.call_at(self._clock.now_us() + max(gap_us, least_us), self._come)
 
