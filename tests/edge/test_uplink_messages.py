@@ -116,8 +116,12 @@ def test_no_mark_means_again(mosquitto_server: MosquittoServer, tmp_path: Path) 
             await there.put(5)
             await eventually(lambda: city.seqs() == [1, 2, 3, 4, 5], "live")
             city.mark(there.spool.boot, 2)
-            await eventually(lambda: city.seqs()[5:8] == [3, 4, 5], "what has no mark, again")
-            assert there.uplink.state().resent == 3
+            async with asyncio.timeout(20):
+                while (await there.spool.held())[0].lowest != 3:  # noqa: ASYNC110 (the spool tells nobody)
+                    await asyncio.sleep(0.01)
+            before = len(city.seqs())  # with a machine that stands still some went again already
+            await eventually(lambda: city.seqs()[-3:] == [3, 4, 5] and len(city.seqs()) > before, "again")
+            assert there.uplink.state().resent >= 3
             city.mark(there.spool.boot, 5)
             await there.settled()
 
