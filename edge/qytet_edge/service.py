@@ -1,8 +1,8 @@
 """The gateway at work: starts the parts, keeps each of them going, and stops them in order.
 
 What fails does so alone: a part that ends is started again after a growing pause, and the others go on. Only
-the spool is not: without it nothing could be accepted. At the end the sources stop first, then the outputs
-go to their safe state, the uplink says goodbye, and the spool closes last.
+the spool is not: without it nothing could be accepted. At the end the sources stop first, and no command is carried
+out any more; then the outputs go to their safe state, the uplink says goodbye, and the spool closes last.
 """
 
 import asyncio
@@ -116,7 +116,6 @@ async def serve(config: Config, stop: asyncio.Event, systemd: Systemd) -> None:
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "clock": clock.run,
             "journal": made.journal.run,
-            "orders": made.orders.work,
             "uplink": made.uplink.run,
             "updates": made.updates.run,
         }
@@ -124,6 +123,7 @@ async def serve(config: Config, stop: asyncio.Event, systemd: Systemd) -> None:
             await stack.enter_async_context(_working(name, _kept(name, part)))
         stack.push_async_callback(made.close_outputs)
         await made.open_outputs()
+        await stack.enter_async_context(_working("orders", _kept("orders", made.orders.work)))
         sources = await stack.enter_async_context(_working("sources", made.supervisor.run(made.sources)))
         await stack.enter_async_context(status.serving(config.data_dir, made.state))
         await stack.enter_async_context(_working("watchdog", systemd.feed(made.alive)))

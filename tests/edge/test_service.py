@@ -19,7 +19,10 @@ from qytet.errors import ServerError
 from qytet_edge import service, status
 from qytet_edge.commands import app
 from qytet_edge.config import read
+from qytet_edge.gateway import Gateway
 from qytet_edge.systemd import Systemd
+from qytet_simulators.instruments.modbus_tcp import TcpServer
+from qytet_simulators.instruments.modbus_unit import ModbusUnit
 from tests.core.mqtt_client import Client
 from tests.edge.chaos_gateway import GatewayProcess
 from tests.servers.mosquitto import MosquittoServer
@@ -58,6 +61,17 @@ name = "air"
 path = "air.csv"
 poll_s = 0.05
 column = [{ column = "pm2_5", key = "pm2_5" }]
+"""
+
+VALVE = """
+[[output]]
+kind = "modbus"
+name = "valve"
+host = "127.0.0.1"
+tcp_port = {port}
+unit = 9
+address = 5
+safe = 0
 """
 
 
@@ -206,6 +220,49 @@ def test_what_is_broken_stalls_nobody(tmp_path: Path) -> None:
     _serve(path, script)
 
 
+def test_no_command_moves_an_output_that_was_made_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the gateway stops the city may still speak: a command that comes then is not carried out, and the valve
+    stays in its safe state."""
+    valve = ModbusUnit(9, {1: {5: 0}})
+    made_safe = Gateway.close_outputs
+
+    async def and_a_late_command(gateway: Gateway) -> None:
+        await made_safe(gateway)
+        await gateway.orders.take("late", _command("set", output="valve", value=1))
+        await asyncio.wait({asyncio.create_task(_moved(valve, 1))}, timeout=0.3)
+
+    monkeypatch.setattr(Gateway, "close_outputs", and_a_late_command)
+
+    async def main() -> None:
+        async with TcpServer([valve]) as server:
+            config = read(_configured(tmp_path, more=VALVE.format(port=server.port)))
+            stop, gateways = asyncio.Event(), list[Gateway]()
+            monkeypatch.setattr(Gateway, "open_outputs", lambda gateway: _noted(gateways, gateway))
+            with Systemd({}) as systemd, service.claimed(config.data_dir):
+                serving = asyncio.create_task(service.serve(config, stop, systemd))
+                async with asyncio.timeout(20):
+                    while not gateways:  # noqa: ASYNC110 (it tells only systemd)
+                        await asyncio.sleep(0.01)
+                    await gateways[0].orders.take("c1", _command("set", output="valve", value=1))
+                    await _moved(valve, 1)
+                stop.set()
+                await serving
+        assert valve.tables[1][5] == 0
+
+    asyncio.run(main())
+
+
+async def _noted(gateways: list[Gateway], gateway: Gateway) -> None:
+    gateways.append(gateway)
+
+
+async def _moved(valve: ModbusUnit, value: int) -> None:
+    while valve.tables[1][5] != value:  # noqa: ASYNC110 (a valve tells nobody)
+        await asyncio.sleep(0.01)
+
+
 def _source(state: dict[str, Any], name: str) -> dict[str, Any]:
     [found] = [source for source in state["sources"] if source["name"] == name] or [
         {"records": -1, "errors": -1}
@@ -242,8 +299,12 @@ def test_obeys_the_city(tmp_path: Path, private_mosquitto: MosquittoServer) -> N
 
 
 def _tell(city: Client, topic: str, name: str) -> None:
-    payload = {"v": 1, "cmd": name, "exp": time.time_ns() // 1_000_000 + 60_000, "args": {}}
-    city.mqtt.publish(topic, json.dumps(payload), 1).wait_for_publish(10)
+    city.mqtt.publish(topic, _command(name), 1).wait_for_publish(10)
+
+
+def _command(name: str, **args: Any) -> bytes:
+    payload = {"v": 1, "cmd": name, "exp": time.time_ns() // 1_000_000 + 60_000, "args": args}
+    return json.dumps(payload).encode()
 
 
 def _answers(city: Client, ident: str, count: int) -> list[str]:
