@@ -186,6 +186,9 @@ class FakeGrafana:
     def get_folder(self, _: Request, uid: str) -> Answer:
         return Answer(body=self.folders[uid]) if uid in self.folders else said(404, "folder not found")
 
+    def list_folders(self, _: Request) -> Answer:
+        return Answer(body=[{"uid": uid, "title": each["title"]} for uid, each in self.folders.items()])
+
     def create_folder(self, request: Request) -> Answer:
         uid, title = request.body["uid"], request.body["title"]
         if uid in self.folders:
@@ -291,6 +294,7 @@ _ROUTES = [
     ("GET", rf"{_API}/search", "search"),
     ("GET", rf"{_API}/datasources/uid/([^/]+)", "get_datasource"),
     ("GET", rf"{_API}/folders/([^/]+)", "get_folder"),
+    ("GET", rf"{_API}/folders", "list_folders"),
     ("POST", rf"{_API}/folders", "create_folder"),
     ("GET", rf"{_API}/folders/([^/]+)/permissions", "get_permissions"),
     ("POST", rf"{_API}/folders/([^/]+)/permissions", "set_permissions"),

@@ -33,6 +33,19 @@ def test_folder_of_alerts_is_shared(kit: Kit) -> None:
     assert kit.grafana.permissions["qytet-alerts"] == [_VIEWER, _EDITOR, {"teamId": 1, "permission": 1}]
 
 
+def test_folder_of_alerts_that_files_have_made_is_known_by_its_title(kit: Kit) -> None:
+    """Rules read from files lie in a folder with a uid of chance: it is shared, and no second one is made."""
+    titles = {"qytet": "Qytet", "qytet-alerts": "Alarmet", "tirana": "Tiranë"}
+    (kit.root / "folders.json").write_text(json.dumps(titles))
+    kit.grafana.folders["bf2x"] = {"uid": "bf2x", "title": "Alarmet", "version": 1}
+    kit.grafana.permissions["bf2x"] = [_VIEWER, _EDITOR]
+    assert kit.run("permissions").code == 0
+    assert set(kit.grafana.folders) == {"bf2x", "qytet", "tirana"}
+    assert kit.grafana.teams == {1: "Qytet Tiranë"}
+    assert kit.grafana.permissions["bf2x"] == [_VIEWER, _EDITOR, {"teamId": 1, "permission": 1}]
+    assert set(kit.states("permissions").values()) == {"unchanged"}
+
+
 def test_second_time_writes_nothing(kit: Kit) -> None:
     """What is as it should be is not written again."""
     kit.run("permissions")

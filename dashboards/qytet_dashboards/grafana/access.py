@@ -5,6 +5,7 @@ everything, always. A shared folder keeps its roles and gives every city's team 
 What else somebody granted (a person, another team) stays.
 """
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -25,13 +26,23 @@ _WORDS = {1: "View", 2: "Edit", 4: "Admin"}
 
 
 class Access:
-    """Teams for the cities' folders (uid: title), named `Qytet {title}` or as `names` says (folder's uid: name)."""
+    """Teams for the cities' folders (uid: title), named `Qytet {title}` or as `names` says (folder's uid: name).
 
-    def __init__(self, server: Server, folders: dict[str, str], names: dict[str, str]) -> None:
+    Folders that are `shared` are no city's.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        folders: dict[str, str],
+        names: dict[str, str],
+        shared: Collection[str] = SHARED,
+    ) -> None:
         self._server = server
         self._folders = folders
+        self._shared = shared
         self._names = {
-            uid: names.get(uid, f"Qytet {title}") for uid, title in folders.items() if uid not in SHARED
+            uid: names.get(uid, f"Qytet {title}") for uid, title in folders.items() if uid not in shared
         }
         self._ids: dict[str, int] = {}
 
@@ -93,13 +104,13 @@ class Access:
         return Finding("permissions", uid, title, "update", shown, write=partial(self._grant, uid, have))
 
     def _wanted_teams(self, uid: str) -> list[str]:
-        names = self._names.values() if uid in SHARED else [self._names[uid]]
+        names = self._names.values() if uid in self._shared else [self._names[uid]]
         return list(dict.fromkeys(names))
 
     def _want(self, uid: str, have: Grants) -> Grants:
         """The permissions that a folder should have, from those that it has and the teams that are known."""
         want = dict(have)
-        if uid not in SHARED:
+        if uid not in self._shared:
             want.pop(("role", "Viewer"), None)
         want.setdefault(("role", "Editor"), _EDIT)
         for name in self._wanted_teams(uid):

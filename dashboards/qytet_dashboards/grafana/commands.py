@@ -161,10 +161,11 @@ def permissions(
     names = _team_names(team or [], known)
     account = Account()
     with connect(resolve(url, token_file, insecure_http=insecure_http)) as server:
-        access = Access(server, known.folders, names)
+        there = folders.located(server, known.folders)
+        access = Access(server, there, names, files.SHARED | (there.keys() - known.folders.keys()))
         # In turn, as each looks at what the one before has made.
         stages: tuple[Callable[[], list[Finding]], ...] = (
-            partial(folders.examine, server, known.folders),
+            partial(folders.examine, server, there),
             access.teams,
             access.folders,
         )
