@@ -5,6 +5,10 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")  # a machine that stands still for a moment has found no fault
 
 pytest_plugins = [
     "tests.fixtures.databases",
@@ -35,7 +39,7 @@ _LONGEST = (
     "bench_tool/test_flash_rom.py",
     "bench_tool/test_monitor.py",
     "bench_tool/test_provision.py",
-    "bench_tool/test_acceptance.py",
+    "bench_tool/acceptance/test_checks.py",
     "hardware/test_profiles.py",
     "edge/test_update_real.py",
     "nodes/test_end_to_end.py",
