@@ -18,6 +18,7 @@ RSSI_DBM = -75.0
 """Below it an ESP32's connection breaks in rain and traffic; 10 dB above where it is lost."""
 _HEALTH_S = 300.0
 """Seconds between two health records."""
+_OLD_S = 2 * _HEALTH_S + 60
 _CLOCK_AHEAD_S, _CLOCK_BEHIND_S = 2.0, 30.0
 """A record's way through broker and database, and the time between two looks."""
 _KNOWN_TIMES = {2: "by NTP", 3: "by satellites", 4: "by its host"}
@@ -75,7 +76,7 @@ def check_firmware(subject: Subject, facts: Facts) -> Check:
 
 
 def check_stored(subject: Subject, facts: Facts) -> Check:
-    """A reading of this boot is in the database and young."""
+    """A reading is in the database and young."""
     expected, title = f"a reading at most {subject.fresh_s:.0f} s old", "Stored"
     keys = [key for row in subject.profile["sensors"] for key in row["keys"] if key in facts.latest]
     if not keys:
@@ -95,7 +96,7 @@ _INGEST = (
 
 def check_clock(subject: Subject, facts: Facts, youngest: float | None) -> Check:
     """Its time is known, and is the server's: `youngest` is the least age at which any reading was first seen."""
-    expected = f"known, at most {_CLOCK_AHEAD_S:.0f} s ahead and {_CLOCK_BEHIND_S:.0f} s behind"
+    expected = f"known; no reading from the future, one seen within {_CLOCK_BEHIND_S:.0f} s of being made"
     title = "Clock"
     keys = [key for row in subject.profile["sensors"] for key in row["keys"] if key in facts.latest]
     if not keys or youngest is None:
@@ -104,7 +105,7 @@ def check_clock(subject: Subject, facts: Facts, youngest: float | None) -> Check
     row = facts.latest[min(keys, key=lambda one: float(facts.latest[one]["age_s"]))]
     quality = int(row["time_quality"])
     how = _KNOWN_TIMES.get(quality) or _OTHER_TIMES.get(quality, str(quality))
-    seen = f"{how}; a reading came {youngest:.1f} s after it was made"
+    seen = f"{how}; a reading was {youngest:.1f} s old when it was first seen"
     if quality not in _KNOWN_TIMES:
         return failed("clock", title, seen, expected, _TIME)
     if youngest < -_CLOCK_AHEAD_S:
@@ -123,25 +124,36 @@ _TIME = "Open UDP port 123 outwards, or name a time server of this network under
 def check_rssi(facts: Facts, least_dbm: float = RSSI_DBM) -> Check:
     """The signal at its place is strong enough."""
     expected, title = f"{least_dbm:g} dBm or more", "Signal"
-    row = facts.latest.get("rssi")
-    if row is None or row["value"] is None or row["age_s"] > 2 * _HEALTH_S + 60:
-        seen = "not told yet" if row is None else f"told {row['age_s'] / 60:.0f} min ago"
-        do = "It comes with the health record, five seconds after the start and then every five minutes."
-        return failed("rssi", title, seen, expected, do)
-    seen = f"{row['value']:.0f} dBm"
-    if row["value"] < least_dbm:
+    signal, untold = _told(facts, "rssi")
+    if signal is None:
+        return failed("rssi", title, untold, expected, _HEALTH)
+    seen = f"{signal:.0f} dBm"
+    if signal < least_dbm:
         do = "Turn or move node or access point, out of metal; or use a module with an external antenna."
         return failed("rssi", title, seen, expected, do)
     return passed("rssi", title, seen, expected)
 
 
+_HEALTH = "It comes with the health record, five seconds after the start and then every five minutes."
+
+
+def _told(facts: Facts, key: str) -> tuple[float | None, str]:
+    """What the health record says of the present, or why that is not known."""
+    row = facts.latest.get(key)
+    if row is None or row["value"] is None:
+        return None, "not told yet"
+    if row["age_s"] > _OLD_S:
+        return None, f"told {row['age_s'] / 60:.0f} min ago"
+    return float(row["value"]), ""
+
+
 def check_backlog(facts: Facts) -> Check:
     """Nothing waits on the node, and the city misses nothing of any of its boots."""
     expected, title = f"at most {_IN_FLIGHT} records on their way, none missing", "Backlog"
-    waiting = facts.value("backlog_records")
+    waiting, untold = _told(facts, "backlog_records")
     missing = sum(int(row["missing"]) for row in facts.ledger)
     if waiting is None or not facts.ledger:
-        return failed("backlog", title, "the node has not told yet", expected, _DRAIN)
+        return failed("backlog", title, untold or "nothing of it has come", expected, _HEALTH)
     dropped = sum(int(row["dropped"]) for row in facts.ledger)
     seen = f"{waiting:.0f} waiting, {missing} missing" + (
         f", {dropped} dropped by the node" if dropped else ""

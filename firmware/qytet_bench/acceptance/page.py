@@ -43,7 +43,7 @@ def page(document: Mapping[str, Any]) -> str:
     return _PAGE.substitute(
         title=escape(f"Acceptance of {document['device']}"),
         when=escape(f"{document['started_at']} to {document['ended_at']}"),
-        result="Accepted" if document["result"] == "passed" else "Not accepted",
+        result=_result(document),
         label=svg(label),
         facts="".join(_fact(name, value) for name, value in _facts(document)),
         checks="".join(_check(check) for check in document["checks"]),
@@ -51,6 +51,12 @@ def page(document: Mapping[str, Any]) -> str:
         technician=escape(document["technician"]),
         sha256=document["sha256"],
     )
+
+
+def _result(document: Mapping[str, Any]) -> str:
+    skipped = sum(check["state"] == "skipped" for check in document["checks"])
+    more = f" (checks left out: {skipped})" if skipped else ""
+    return ("Accepted" if document["result"] == "passed" else "Not accepted") + more
 
 
 def _facts(document: Mapping[str, Any]) -> list[tuple[str, object]]:
@@ -83,10 +89,11 @@ def _check(check: Mapping[str, Any]) -> str:
 
 def _reading(found: Mapping[str, Any] | None) -> str:
     if found is None:
-        return "<p>There is none.</p>"
+        return "<p>None was seen.</p>"
     rows = "".join(
         _fact(key, "no value" if one["value"] is None else f"{one['value']:.6g} {one['ucum']}")
         for key, one in found["values"].items()
     )
-    head = f"{found['t']}, boot {found['boot']}, stored up to record {found['stored_up_to_seq']}"
+    boot = f"boot {found['boot']}" if found["boot"] else "of the present boot or the one before"
+    head = f"{found['t']}, {boot}; the present boot is stored up to record {found['stored_up_to_seq']}"
     return f'<p>{escape(head)}</p><table class="facts">{rows}</table>'

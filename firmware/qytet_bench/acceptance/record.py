@@ -76,16 +76,17 @@ def _seal(document: Mapping[str, Any]) -> str:
 
 
 def _first_reading(subject: Subject, api: Api, facts: Facts | None) -> dict[str, Any] | None:
-    """The first reading of the node's sensors in the database since its present boot was first heard of.
+    """The first reading of the node's sensors in the database since its present boot began, as far as that is known.
 
-    `stored_up_to_seq`: every record of this boot up to this number is stored, refused or given up; the API names a
-    reading by its time, not by its record's number.
+    The API names a reading by its time, not by its boot: `boot` is "" if the times do not prove which it is of.
+    `stored_up_to_seq`: every record of the present boot up to this number is stored, refused or given up.
     """
     boot = next((row for row in facts.ledger if row["boot"] == facts.boot), None) if facts else None
     if facts is None or boot is None:
         return None
     keys = [key for row in subject.profile["sensors"] for key in row["keys"] if key in facts.latest]
-    since = datetime.fromisoformat(boot["first_seen"]) - timedelta(seconds=subject.report_s)
+    begun, heard = _begun(facts, boot), datetime.fromisoformat(boot["first_seen"])
+    since = begun or heard - timedelta(seconds=subject.report_s)
     try:
         rows = {key: _observations(api, subject, key, {"from": _text(since), "limit": 1}) for key in keys}
         times = [found[0]["phenomenon_time"] for found in rows.values() if found]
@@ -98,7 +99,7 @@ def _first_reading(subject: Subject, api: Api, facts: Facts | None) -> dict[str,
     except ApiError:
         return None  # it was there a moment ago; the checks tell what was seen
     return {
-        "boot": facts.boot,
+        "boot": facts.boot if datetime.fromisoformat(first) >= (begun or heard) else "",
         "stored_up_to_seq": boot["stored_mark"],
         "t": first,
         "values": {
@@ -111,6 +112,17 @@ def _first_reading(subject: Subject, api: Api, facts: Facts | None) -> dict[str,
             for key, row in sorted(values.items())
         },
     }
+
+
+def _begun(facts: Facts, boot: Mapping[str, Any]) -> datetime | None:
+    """When the present boot began, by the node's uptime; None if that may still be of the boot before."""
+    row = facts.latest.get("uptime")
+    if row is None or row["value"] is None:
+        return None
+    told = datetime.fromisoformat(row["phenomenon_time"])
+    if told < datetime.fromisoformat(boot["first_seen"]):
+        return None
+    return told - timedelta(seconds=float(row["value"]))
 
 
 def _observations(api: Api, subject: Subject, key: str, more: Mapping[str, object]) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ def check_tls(node: NodeSettings, limit_s: float = _LIMIT_S) -> Check:
     except (OSError, ValueError) as error:
         return failed("tls", _TITLE, _words(error, where), expected, _advice(error))
     left = _days(certificate)
-    seen = f"{version}, {_subject(certificate)}, {left:.0f} days left"
+    seen = f"to this bench: {version}, {_subject(certificate)}, {left:.0f} days left"
     if left < _DAYS_LEFT:
         do = "Renew it at the broker: `qytet deploy init --rotate broker-certificate`."
         return failed("tls", _TITLE, seen, expected, do, settled=True)

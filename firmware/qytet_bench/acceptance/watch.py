@@ -1,6 +1,8 @@
 """Listens to the node's console beside the acceptance, and remembers what went wrong there."""
 
 import threading
+import time
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -14,6 +16,8 @@ from qytet_bench.monitor import follow
 __all__ = ["Watch"]
 
 _KEPT = 200
+_LEAST_S = 5.0
+"""Who has listened for less has heard nothing: a node that is well says nothing for seconds."""
 _OPENING = timedelta(seconds=5)
 """On some machines opening the port resets the board: a restart so soon is ours, and no fault of the node."""
 _LINE_GROUPS = ("Network", "Time", "Broker")
@@ -28,9 +32,11 @@ class Watch:
         self._redact = redact
         self._opened_at = datetime.now(UTC)
         self._stop = threading.Event()
+        self._begun = time.monotonic()
         self._lock = threading.Lock()
-        self._said: list[Said] = []
-        self._gone = ""
+        self._said: deque[Said] = deque(maxlen=_KEPT)
+        self._wrong: deque[Said] = deque(maxlen=_KEPT)
+        self._gone = self._away = ""
         self._thread = threading.Thread(target=self._run, name="console")
 
     def __enter__(self) -> Self:
@@ -51,16 +57,21 @@ class Watch:
         if self._line is None:
             return skipped("console", _TITLE, "without the cable (--port)", _EXPECTED)
         said = self._heard()
-        wrong = [one for one in said if _is_wrong(one) and not self._is_ours(one)]
-        if wrong:
-            last = wrong[-1]
-            seen = f"{len(wrong)} times, the last: {last.text.rpartition(chr(10))[2]}"
+        if self._wrong:
+            last = self._wrong[-1]
+            seen = f"{len(self._wrong)} times, the last: {last.text.rpartition(chr(10))[2]}"
             do = last.failure.do if last.failure else "Note it and tell the maintainers."
             return failed("console", _TITLE, seen, _EXPECTED, do, settled=True)
-        if self._gone:
-            return failed("console", _TITLE, self._gone, _EXPECTED, "Look after the cable.", settled=True)
+        if away := self._gone or self._away:
+            do = "Look after the cable: what the board says meanwhile is not heard."
+            return failed("console", _TITLE, away, _EXPECTED, do, settled=bool(self._gone))
+        listened = time.monotonic() - self._begun
+        if listened < _LEAST_S:
+            do = f"It is listened to for {_LEAST_S:.0f} s at least: give it time (--within)."
+            return failed("console", _TITLE, f"listened to for {listened:.0f} s", _EXPECTED, do)
         warnings = sorted({one.text for one in said if one.level == "warning" and one.kind == "node"})
-        return passed("console", _TITLE, "; ".join(warnings[-3:]) or "nothing wrong", _EXPECTED)
+        lines = "; ".join(warnings[-3:]) or ("nothing wrong" if said else "nothing was said")
+        return passed("console", _TITLE, f"{lines} in {listened:.0f} s", _EXPECTED)
 
     def explained(self, check: Check) -> Check:
         """A failed check with what the console says about it."""
@@ -76,6 +87,14 @@ class Watch:
         restarted = said.failure is not None and said.failure.id == "reset-power"
         return restarted and said.at - self._opened_at < _OPENING
 
+    def _take(self, said: Said) -> None:
+        with self._lock:
+            self._said.append(said)
+            if said.kind == "note":
+                self._away = said.text if said.level == "warning" else ""
+            elif _is_wrong(said) and not self._is_ours(said):
+                self._wrong.append(said)
+
     def _heard(self) -> list[Said]:
         with self._lock:
             return list(self._said)
@@ -84,9 +103,7 @@ class Watch:
         assert self._line is not None
         try:
             for said in follow(self._line, self._redact, is_cancelled=self._stop.is_set):
-                with self._lock:
-                    self._said.append(said)
-                    del self._said[:-_KEPT]
+                self._take(said)
         except QytetError as error:
             self._gone = error.what
 

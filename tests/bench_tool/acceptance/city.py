@@ -48,6 +48,7 @@ class Stands:
     firmware: str = "0.1.0"
     board: str = "esp32-devkitc"
     heard_s: float = 5.0
+    booted_s: float = 3600.0
     age_s: float = 4.0
     without: tuple[str, ...] = ()
     """Keys that are registered and have never come."""
@@ -91,7 +92,7 @@ class City:
             "insert into store.delivery (device_id, boot, received, rejected, first_seen, last_seen)"
             " select device_id, %s, %s::int8multirange, %s::int8multirange, %s, %s"
             " from store.device where name = %s",
-            (BOOT, how.received, how.rejected, now - timedelta(hours=1), heard, node.device),
+            (BOOT, how.received, how.rejected, now - timedelta(seconds=how.booted_s), heard, node.device),
         )
         self.connection.execute(
             "insert into store.undated (device_id, boot, seq, up_ms, m)"
