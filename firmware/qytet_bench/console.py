@@ -4,6 +4,7 @@ A board may say anything: control characters are taken out (a terminal would obe
 bounded, and what is no text is counted instead of shown.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ class Redactor:
     """Takes secrets out of text: those that are known, and whatever stands behind a word like password."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
+        known = {form for secret in secrets if len(secret) >= _SHORTEST_SECRET for form in _forms(secret)}
         self._known = sorted(known, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
@@ -76,6 +77,16 @@ class Redactor:
         for secret in self._known:
             text = text.replace(secret, HIDDEN)
         return _SECRET.sub(rf"\g<1>{HIDDEN}", text)
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret as it is, and as JSON and Python write it."""
+    return {
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+    }
 
 
 class Assembler:

@@ -1,5 +1,6 @@
 """`qytet bench monitor`: the node's console, with what is wrong put into words."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from qytet_bench import settings as bench_settings
 from qytet_bench.console import Redactor
 from qytet_bench.line import BAUDRATE, Line
 from qytet_bench.monitor import Printer, follow
+from qytet_bench.node import wifi_password
 from qytet_bench.options import CONFIG, Config, PortOption
 from qytet_bench.vault import Vault
 
@@ -54,10 +56,15 @@ def monitor(
 
 
 def known_secrets(config: Path) -> list[str]:
-    """The secrets that this bench knows, so that none is ever shown; none if it knows of no settings."""
-    try:
+    """The secrets that this bench knows, so that none is ever shown; what it cannot read, it cannot know."""
+    found: list[str] = []
+    with contextlib.suppress(QytetError):
         common = bench_settings.load(config)
+        with contextlib.suppress(QytetError):
+            found.append(wifi_password(common))
         vault = Vault(common.path(common.vault))
-        return [common.wifi.password, *(credential.password for credential in vault)]
-    except QytetError:
-        return []
+        for device in vault.devices():
+            with contextlib.suppress(QytetError):
+                credential = vault.find(device)
+                found += [credential.password] if credential else []
+    return found

@@ -19,7 +19,7 @@ from qytet_bench import device_code
 from qytet_bench.settings import BenchSettings
 from qytet_contract.topics import is_slug
 
-__all__ = ["NodeSettings", "node"]
+__all__ = ["NodeSettings", "node", "wifi_password"]
 
 _MODULUS_BITS = 2048
 
@@ -95,7 +95,7 @@ def node(
         profile=_said("profile", profile or common.profile),
         board=board or common.board,
         wifi_ssid=common.wifi.ssid,
-        wifi_password=_wifi_password(common),
+        wifi_password=wifi_password(common),
         broker=_broker(common),
         ca=_authority(common),
         update_key=_update_key(common),
@@ -129,7 +129,8 @@ def _more(settings: BenchSettings) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(settings, name))}
 
 
-def _wifi_password(settings: BenchSettings) -> str:
+def wifi_password(settings: BenchSettings) -> str:
+    """The Wi-Fi's password, from the file or from one of its own. Raises InputError."""
     wifi = settings.wifi
     if not wifi.password_file:
         return wifi.password

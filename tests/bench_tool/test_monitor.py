@@ -20,8 +20,10 @@ from qytet_bench.console import Assembler, Redactor, Said
 from qytet_bench.failures import decode, errors_in, failures
 from qytet_bench.line import Line, LineGoneError
 from qytet_bench.monitor import Printer, follow
+from qytet_bench.monitor_commands import known_secrets
 from qytet_bench.program import SOURCE
 from tests.bench_tool.conftest import Plug
+from tests.bench_tool.desk import WIFI_PASSWORD, Desk
 from tests.bench_tool.nodeboard import BadLine, board
 
 TALKS = """
@@ -187,6 +189,18 @@ def test_no_secret_is_shown() -> None:
         assert "•••" in one.text
     (plain,) = said_of(b"1 warning no line: no network: wrong password\r\n", redact=redact)
     assert plain.text == "no line: no network: wrong password"
+
+
+def test_what_the_bench_knows_is_hidden_even_if_a_part_is_damaged(desk: Desk) -> None:
+    """The Wi-Fi's password from a file of its own, and every credential that can be read, are known to be secret."""
+    known = desk.vault.credential("node-1").password
+    (desk.vault.folder / "node-0.json").write_bytes(b"half")
+    (desk.vault.folder / "node-0.json").chmod(0o600)
+    assert known_secrets(desk.config) == [WIFI_PASSWORD, known]
+    assert known_secrets(desk.folder / "nothing.toml") == []
+    redact = Redactor(['nine" lives\\'])
+    (one,) = said_of(b'{"x": "nine\\" lives\\\\"}\r\n', redact=redact)
+    assert "lives" not in one.text
 
 
 def test_advice_comes_once_in_a_while() -> None:
