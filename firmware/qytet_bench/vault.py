@@ -18,7 +18,7 @@ import msgspec
 
 from qytet.deploy import passwords
 from qytet.errors import InputError
-from qytet_bench.files import write_new
+from qytet_bench.files import write_once, write_whole
 from qytet_contract.topics import is_slug
 
 __all__ = ["Credential", "Vault", "check_password", "password_in"]
@@ -84,10 +84,13 @@ class Vault:
                 self._write(self._path(found.device), replace(found, board=wanted), new=False)
 
     def __iter__(self) -> Iterator[Credential]:
+        yield from [found for device in self.devices() if (found := self.find(device))]
+
+    def devices(self) -> list[str]:
+        """Whose credentials there are."""
         with self._disk_errors():
-            paths = sorted(self.folder.glob("*.json")) if self._there() else []
-            found = [_parsed(path, _private(path).read_bytes()) for path in paths]
-        yield from found
+            names = [path.stem for path in self.folder.glob("*.json")] if self._there() else []
+            return sorted(filter(is_slug, names))  # macOS puts files like ._node-1.json onto some disks
 
     def _path(self, device: str) -> Path:
         if not is_slug(device):
@@ -114,7 +117,6 @@ class Vault:
         return made
 
     def _write(self, path: Path, made: Credential, *, new: bool) -> None:
-        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
         content = {
             "v": 1,
             "device": made.device,
@@ -122,12 +124,9 @@ class Vault:
             "made": made.made,
             "board": made.board,
         }
+        text = json.dumps(content).encode()
         with self._disk_errors():
-            try:
-                write_new(partial, json.dumps(content).encode(), 0o600)
-                _move_new(partial, path) if new else partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+            write_once(path, text, 0o600) if new else write_whole(path, text, secret=True)
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:
@@ -205,14 +204,6 @@ def _private(path: Path) -> Path:
             f"Others may read {path}.", why="It holds credentials.", do=f"Run: chmod {mode} '{path}'"
         )
     return path
-
-
-def _move_new(partial: Path, path: Path) -> None:
-    """Give a file its name unless that is taken. Raises FileExistsError."""
-    if os.name == "posix":
-        path.hardlink_to(partial)
-    else:
-        partial.rename(path)  # on Windows it refuses a name that is taken
 
 
 def _now() -> str:

@@ -1,6 +1,7 @@
 """Keys and bundles of over-the-air updates, as an operator makes them."""
 
 import json
+import os
 import stat
 import sys
 from pathlib import Path
@@ -27,6 +28,20 @@ def _run(*arguments: str) -> str:
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output
+
+
+def test_half_a_key_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fills up while the key is written leaves no damaged file in the place of the next try's."""
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(InputError, match="cannot be written"):
+            keys.make(tmp_path / "update.pem")
+    assert list(tmp_path.iterdir()) == []
+    assert keys.make(tmp_path / "update.pem") == keys.modulus(keys.load(tmp_path / "update.pem"))
 
 
 def test_a_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from qytet.errors import InputError
-from qytet_bench.files import write_new, write_whole
+from qytet_bench.files import write_once, write_whole
 
 __all__ = ["BITS", "load", "make", "modulus", "public_path"]
 
@@ -26,7 +26,7 @@ def make(path: Path) -> str:
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_new(path, pem, 0o600)
+        write_once(path, pem, 0o600)
     except FileExistsError as error:
         raise InputError(
             f"{path} is there already.",
