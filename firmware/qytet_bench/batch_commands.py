@@ -25,7 +25,8 @@ from qytet_bench.progress import Shown, to_terminal
 __all__ = ["batch"]
 
 _DONE = {State.FLASHED, State.ACCEPTED}
-Of, Gives = TypeVar("Of"), TypeVar("Gives")
+Of = TypeVar("Of")
+Gives = TypeVar("Gives")
 
 
 def batch(
