@@ -153,6 +153,50 @@ say(b.boots())
     assert said == [[True, True, True], [True, True], [["0000000a", "0000000b"], 101, 200], ["0000000b"]]
 
 
+_BOOTS = """
+from qytet_node.records import row
+from qytet_node.segments import Writer
+def short_boots(folder, count):
+    for number in range(count):
+        writer = Writer(folder + "/%08x.seg" % (number + 1), "%08x" % number, 1)
+        writer.append(row(1, None, 5000, "none", {"uptime": 5}))
+        writer.close()
+"""
+
+
+def test_power_that_flickers_fills_no_memory(micropython: MicroPython) -> None:
+    """Of boots that made a record each, the newest 200 are held; the oldest go, counted and told."""
+    said = _run(
+        micropython,
+        _BOOTS
+        + """
+formatted(256)
+os.mkdir("/f/data")
+short_boots("/f/data", 230)
+b = Backlog("/f/data", "ffffffff", 10**9)
+fill(b, 3)
+say([len(b.index), b.dropped + b.depth, [b.lowest(boot) for boot in b.gone]])
+b.close()
+b = Backlog("/f/data", "fffffffe", 10**9)
+say([len(rows(b)), b.dropped])
+""",
+    )
+    assert said == [[200, 233, [2] * 16], [202, 31]]
+
+
+def test_what_is_found_leaves_memory_in_one_piece(micropython: MicroPython, tmp_path: Path) -> None:
+    """With 200 segments waiting, a board's memory still has room for what a node needs in large pieces."""
+    code = """
+import gc, json, sys
+short_boots(sys.argv[1], 200)
+gc.collect()
+from qytet_node.backlog import Backlog
+b = Backlog(sys.argv[1], "ffffffff", 10**9)
+print(json.dumps([b.depth, len(bytearray(100000))]))
+"""
+    assert run(micropython, _BOOTS + code, str(tmp_path)) == [[200, 100_000]]
+
+
 def test_a_full_flash_drops_the_oldest_and_goes_on(micropython: MicroPython) -> None:
     """When the file system itself is full, the newest record is kept at the price of the oldest, and counted."""
     said = _run(

@@ -1,6 +1,7 @@
 """What a backlog finds in its folder at the start: segments, and its account; needed then only (`lent.py`)."""
 
 import errno
+import gc
 import json
 import os
 import struct
@@ -12,6 +13,8 @@ from qytet_node.segments import HEADER, HEADER_SIZE
 
 _NUMBER, _BOOT, _FIRST, _LAST = 0, 1, 2, 3
 """Of a row of the index; its fifth field is the size in bytes (`backlog.py`)."""
+_TIDY = 4
+"""Segments after which memory is collected: rows of the index must not lie strewn over all of it, and stay there."""
 
 
 class CorruptError(Exception):
@@ -30,6 +33,8 @@ def opened(folder):
     for name in sorted(os.listdir(folder)):
         if name.endswith(".seg"):
             _take(folder + "/" + name, int(name[:-4], 16), dropping, found)
+            if not len(found["index"]) % _TIDY:
+                gc.collect()
     for place, entry in enumerate(found["index"]):
         entry[_LAST] = _last(folder, found, place)
     return found

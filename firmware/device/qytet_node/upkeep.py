@@ -12,11 +12,15 @@ _NO_SPACE = 28
 """littlefs's own number for a full flash, the same on every port; `errno` does not name it."""
 _BOOTS = 16
 """Boots whose fate is remembered after their last segment has gone, until the server has answered."""
+_SEGMENTS = 200
+"""Of which memory can hold the index, some 80 bytes each: power that flickers makes a short one each time."""
 _NUMBER, _BOOT, _FIRST, _LAST = 0, 1, 2, 3
 
 
 def begun(kept):
     """A new segment, for the record in hand."""
+    while len(kept.index) >= _SEGMENTS and make_room(kept):
+        pass
     number = _next_number(kept)
     writer = Writer(kept.path(number), kept.boot, kept.seq)
     kept.index.append([number, kept.boot, kept.seq, kept.seq - 1, writer.size])

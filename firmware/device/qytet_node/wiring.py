@@ -13,6 +13,9 @@ from qytet_node.timekeeper import Timekeeper
 from qytet_node.uplink import Uplink
 from qytet_node.wifi import Wifi
 
+_SEGMENT, _SEGMENTS = 16384, 80
+"""Bytes of a segment of the backlog; more where that would make more segments, as memory has a row for each."""
+
 
 def wire(app, make_hardware, floor_ms, say):
     """Give the application its parts. Raises config.ConfigError or profile.ProfileError."""
@@ -24,7 +27,8 @@ def wire(app, make_hardware, floor_ms, say):
     app.clock.set(chip.rtc_ms(), "rtc")  # what a restart left; after a power cut it is below the floor
     app.journal = Log(app.clock, say=say)
     boot = "".join("%02x" % byte for byte in os.urandom(4))
-    app.backlog = Backlog(app.data, boot, settings["keep_bytes"])
+    keep = settings["keep_bytes"]
+    app.backlog = Backlog(app.data, boot, keep, max(_SEGMENT, keep // _SEGMENTS))
     _line(app, settings, hardware)
     _sensors(app, found, hardware)
     _outputs(app, found.get("outputs"), hardware)
