@@ -1,5 +1,6 @@
-"""15 minutes, hour and civil day equal what Python computes by itself, on every tier, also for late readings."""
+"""15 minutes, hour, civil day and their capture equal what Python computes, on every tier, also for late readings."""
 
+import math
 import random
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
@@ -52,7 +53,29 @@ def computed(rows, bucket):
     return found
 
 
+QUARTERS = "select bucket, quarters from qytet.observation_hour where datastream_id = %s order by bucket"
+HOURS = "select bucket, hours, hour_sum, hour_max from qytet.observation_day where datastream_id = %s order by bucket"
+
+
+def capture(rows):
+    """How many quarters of each hour have a good reading; of each day its captured hours: number, sum and highest."""
+    quarters, days = {}, {}
+    for start, _, n, *_ in computed(rows, quarter):
+        quarters[hour(start)] = quarters.get(hour(start), 0) + (n > 0)
+    for start, _, _, mean, *_ in computed(rows, hour):
+        days.setdefault(day(start), []).extend([mean] if quarters[start] >= 3 else [])
+    return quarters, {
+        start: (len(some), pytest.approx(math.fsum(some)), pytest.approx(max(some)))
+        if some
+        else (0, None, None)
+        for start, some in days.items()
+    }
+
+
 def check(db, stream, rows):
+    quarters, days = capture(rows)
+    assert dict(db.execute(QUARTERS, (stream,)).fetchall()) == quarters
+    assert {row[0]: row[1:] for row in db.execute(HOURS, (stream,)).fetchall()} == days
     for query, bucket in BUCKETS.items():
         found = [(row[0].astimezone(UTC), *row[1:]) for row in db.execute(query, (stream,)).fetchall()]
         expected = computed(rows, bucket)

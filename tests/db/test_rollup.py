@@ -43,10 +43,11 @@ def notes(db):
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_any_order_of_storing_and_refreshing_gives_the_same(db, place, tier, seed):
-    """Readings in random order, late by hours or months, with refreshes in between, equal what Python computes."""
+    """Readings in random order, late by hours or months, over a change of the clock, with refreshes in between."""
     luck = random.Random(seed)
     rows = some_readings(NOW - timedelta(hours=40), 44, seed, timedelta(seconds=1733))
     rows += some_readings(NOW - timedelta(days=100), 30, seed, timedelta(seconds=2711))
+    rows += some_readings(datetime(2025, 10, 25, 20, tzinfo=UTC), 30, seed, timedelta(seconds=1103))
     rows = [row for row in rows if row[0] < NOW + timedelta(minutes=30)]
     luck.shuffle(rows)
     for start in range(0, len(rows), 60):
