@@ -63,6 +63,7 @@ def test_a_variable_offers_something(asker: Asker, board: Board, model: Json) ->
         above = [one for one in _chosen(asker, board, choices) if one.name != model["name"]]
         texts, frame = asker.options(model, asker.context(board, above))
         assert texts, choices
+        assert len(texts) == frame.rows, "of two options with one text Grafana offers the first alone"
         assert all(one.kind == TEXT for one in frame.fields)
         assert all(value not in (None, "") for one in frame.fields for value in one.values)
 

@@ -60,6 +60,23 @@ def test_a_panel_without_rows_says_why(asker: Asker, board: Board, panel: Panel)
         assert found == []
 
 
+_ANOTHER = """
+insert into store.site (city_id, slug, name, lat, lon)
+select city_id, slug || '-2', name, lat, lon from store.site order by site_id limit 1
+"""
+
+
+@pytest.mark.parametrize("board", _BOARDS, ids=[board.uid for board in _BOARDS])
+def test_sites_of_one_name_are_told_apart(asker: Asker, board: Board) -> None:
+    """Two sites that people call the same can both be chosen."""
+    (model,) = (one for one in board.variables if one["name"] == "site")
+    with asker.connection.transaction(force_rollback=True):
+        asker.connection.execute(_ANOTHER.encode())
+        fresh = Asker(asker.connection, asker.now)
+        texts, frame = fresh.options(model, fresh.context(board, board.opening()))
+        assert len(texts) == frame.rows >= 2
+
+
 @pytest.mark.parametrize(
     ("bare", "whole", "parts"),
     [

@@ -12,9 +12,11 @@ __all__ = ["ALL", "channel", "city", "device", "fixed_city", "resolution", "site
 ALL = "'*'"  # Grafana inserts a custom All as it stands; the views' functions take an array of `*` for everything
 
 _CITY = "select name as __text, city as __value from qytet.city order by name"
+# Grafana offers each text once: of two sites with one name the second could not be chosen.
 _SITE = """
-select name as __text, site as __value from qytet.site
-where qytet.chosen(city, :cities) group by name, site order by name
+select case when count(*) over (partition by name) > 1 then name || ' · ' || site else name end as __text,
+site as __value
+from (select name, site from qytet.site where qytet.chosen(city, :cities) group by name, site) s order by name, site
 """
 _DEVICE_OF = """
 select device as __text, device as __value from qytet.datastream
