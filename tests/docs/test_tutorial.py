@@ -18,7 +18,7 @@ from qytet.embedded.ports import free_port
 from tests.docs.markdown import ROOT, Block, blocks
 
 PAGE = ROOT / "docs/tutorials/first-hour.md"
-START_S, RUN_S, STOP_S = 120, 120, 90
+START_S, RUN_S, STOP_S = 180, 300, 90
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def pattern(output: str) -> "re.Pattern[str]":
 
 
 @pytest.mark.servers
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
 def test_the_tutorial_can_be_followed(demo: Demo) -> None:
     """Every marked command works in the order of the page, says what the page shows, and nothing is lost by it."""
     marked = [block for block in blocks(PAGE) if block.language == "console" and "run" in block.marks]

@@ -54,7 +54,7 @@ class Platform:
         command = [sys.executable, "-m", "qytet", "replay", name, "--json", *options]
         environment = {**os.environ, "QYTET_BROKER__URL": self.broker_url, "QYTET_DATA_DIR": str(self.folder)}
         return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=240, check=False
+            command, env=environment, capture_output=True, text=True, timeout=400, check=False
         )
 
     def stored(self, devices: list[str]) -> Counter[Expected]:
@@ -80,6 +80,7 @@ def platform(nats_server: EmbeddedNats, postgres_server: EmbeddedPostgres) -> It
                 yield Platform(connection, nats_server.url("simulator"), folder)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", built_in())
 def test_a_recording_arrives_whole_and_once(name: str, platform: Platform) -> None:
     """Each valid value is stored once, in the catalogue's unit and at its instant; a second replay adds nothing."""
