@@ -1,16 +1,25 @@
 """Simulated chips on I2C and 1-Wire have the registers of their data sheets, and keep to their times and states."""
 
+import errno
+import struct
+
 import pytest
 
+from qytet_simulators.hardware.buses import I2c
 from qytet_simulators.hardware.clock import VirtualClock
+from qytet_simulators.hardware.protocol import Answer, Op, Question
+from qytet_simulators.hardware.sensors.ads1115 import Ads1115
 from qytet_simulators.hardware.sensors.adxl355 import Adxl355
 from qytet_simulators.hardware.sensors.bh1750 import Bh1750
 from qytet_simulators.hardware.sensors.bme688 import Bme688
 from qytet_simulators.hardware.sensors.ds18b20 import Ds18b20, crc8
 from qytet_simulators.hardware.sensors.mmc5603 import Mmc5603
 from qytet_simulators.hardware.sensors.scd41 import Scd41
+from qytet_simulators.hardware.wiring import Wiring
+from qytet_simulators.instruments.i2c import I2cBus
 from tests.hardware.sensor_wires import START_MS
 
+SWING = ("tilt", "velocity", "frequency")
 AIR = {"air_temperature": 21.5, "relative_humidity": 47.0, "air_pressure": 987.6, "gas_resistance": 81_000.0}
 
 
@@ -140,3 +149,31 @@ def test_ds18b20_is_85_degrees_until_it_has_converted() -> None:
     data = scratchpad()
     assert data[:2] == b"\x5e\xff", "table 1: -10.125 Cel"
     assert crc8(data[:8]) == data[8]
+
+
+def test_whatever_a_program_writes_no_chip_is_an_error_of_the_bench() -> None:
+    """An address alone is answered by whoever has it; rates may change at any time; inputs may be subtracted."""
+    clock = VirtualClock(START_MS)
+    vibration = Adxl355(lambda: dict.fromkeys((f"{what}_{a}" for what in SWING for a in "xyz"), 0.0))
+    volts = Ads1115(lambda: {"volts0": 1.5, "volts1": 0.5, "volts2": 0.0, "volts3": 0.25})
+    for chip in (vibration, volts):
+        chip.plugged(clock)
+    buses = I2c(clock, Wiring(i2c={(22, 21): I2cBus({0x1D: vibration, 0x48: volts})}))
+
+    def ask(address: int, written: str, count: int = 0) -> Answer:
+        data = struct.pack("<HHi", 22, 21, 400_000) + bytes.fromhex(written)
+        return buses.handlers[Op.I2C](Question(Op.I2C, 0, address, count, 0, 0, data))
+
+    assert (ask(0x1D, "").status, ask(0x48, "").status) == (0, 0)
+    assert ask(0x49, "").status == -errno.ENODEV
+    ask(0x1D, "2d00")
+    clock.advance(clock.now_us() + 1_000_000)
+    assert ask(0x1D, "11", 9).status == 0
+    ask(0x1D, "2806")
+    assert ask(0x1D, "05", 1).data == b"\0", "no sample yet at the new rate"
+    for mux, difference in ((0, 1.0), (1, 1.25), (2, 0.25), (3, -0.25)):
+        ask(0x48, f"01{0x8300 | mux << 12:04x}")
+        clock.advance(clock.now_us() + 200_000)
+        ask(0x48, "01", 2)
+        (raw,) = struct.unpack(">h", ask(0x48, "00", 2).data)
+        assert raw / 32768 * 4.096 == pytest.approx(difference, abs=0.001)

@@ -60,15 +60,16 @@ class I2cBus:
         if chip is None or self._due(self.nacks, message.addr):
             raise OSError(errno.EREMOTEIO, "Remote I/O error")
         if not message.flags & _READ_FLAG:
-            if not chip.write(bytes(message)):
+            data = bytes(message)
+            if data and not chip.write(data):  # an address alone is taken by whoever has it
                 raise OSError(errno.EREMOTEIO, "Remote I/O error")
             return
-        data = chip.read(message.len)
-        if data is None:
+        answer = chip.read(message.len)
+        if answer is None:
             raise OSError(errno.EREMOTEIO, "Remote I/O error")
         if self._due(self.spoilt, message.addr):
-            data = self._one_bit_off(data)
-        for at, byte in enumerate(data):
+            answer = self._one_bit_off(answer)
+        for at, byte in enumerate(answer):
             message.buf[at] = bytes([byte])
 
     def _one_bit_off(self, data: bytes) -> bytes:

@@ -210,6 +210,8 @@ class Ads1115Model:
     """Texas Instruments ADS1115; `volts0` to `volts3` of the truth are on its inputs."""
 
     _RANGES = (6.144, 4.096, 2.048, 1.024, 0.512, 0.256, 0.256, 0.256)
+    _PAIRS = ((0, 1), (0, 3), (1, 3), (2, 3))
+    """Inputs whose difference is measured (SBAS444E, 9.6.3: MUX)."""
 
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
@@ -235,8 +237,12 @@ class Ads1115Model:
         return self._registers[self._at].to_bytes(2, "big")[:count].ljust(count, b"\xff")
 
     def _convert(self, config: int) -> None:
-        number = (config >> 12 & 0b111) - 4
-        volts = self._truth()[f"volts{number}"]
+        truth, mux = self._truth(), config >> 12 & 0b111
+        if mux >= 4:
+            volts = truth[f"volts{mux - 4}"]
+        else:
+            high, low = self._PAIRS[mux]
+            volts = truth[f"volts{high}"] - truth[f"volts{low}"]
         raw = round(volts / self._RANGES[config >> 9 & 0b111] * 32768)
         self._registers[0] = min(max(raw, -32768), 32767) & 0xFFFF
 

@@ -37,13 +37,13 @@ class Adxl355(RegisterChip):
         self._rest = b""
 
     def wrote(self, register: int, value: int) -> None:
-        """A setting; at the end of standby it begins to sample."""
+        """A setting; at the end of standby, and at another rate, it begins to sample anew."""
         if register == _RESET:
             if value == 0x52:
                 self.power_cycle()
             return
         super().wrote(register, value)
-        if register == _POWER:
+        if register in (_POWER, _FILTER):
             self._began_us, self._taken, self._lost, self._rest = self.now_us(), 0, False, b""
 
     def read(self, count: int) -> bytes | None:
