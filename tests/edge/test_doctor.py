@@ -4,9 +4,6 @@ import asyncio
 import json
 import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,96 +14,19 @@ from qytet.doctor.finding import Finding, State, ok, worst
 from qytet_edge import commands
 from qytet_edge import config as configuration
 from qytet_edge.clock import Clock
-from qytet_edge.config import Config
-from qytet_edge.doctor import Scene, city, machine, ports, sources
+from qytet_edge.doctor import Scene, city, machine, sources
 from qytet_edge.doctor.diagnose import examine
-from qytet_edge.doctor.scene import SerialPort, User
+from qytet_edge.doctor.scene import SerialPort
 from qytet_edge.inbox import kinds
 from qytet_simulators.instruments.uart import SerialLine
 from qytet_simulators.instruments.uart_models import Pms5003
+from tests.edge.doctor_support import GATEWAY, GNSS, NOBODY, ROOT, Site, running, source, the_problem
 from tests.servers.mosquitto import MosquittoServer
-
-NOBODY = User("qytet-edge", 64_123, frozenset({64_123}))
-ROOT = User("root", 0, frozenset({0}))
-GATEWAY = "tirana-gateway-01"
-GNSS = {"fix": 0, "satellites": 7, "sentences_good": 12}
-
-
-class Site:
-    """A gateway's folder, with a configuration that a test changes by adding tables."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.root = folder / "root"
-        (self.root / "proc").mkdir(parents=True)
-        (folder / "data").mkdir()
-        self.path = folder / "qytet-edge.toml"
-        self.url = "mqtt://127.0.0.1:1"
-        self.uplink = ""
-        self.gateway = ""
-        self.tables = ""
-        self.trust = "host"
-
-    def write(self) -> Path:
-        self.path.write_text(
-            f'[gateway]\ncity = "tirana"\nname = "{GATEWAY}"\ndata_dir = "data"\n{self.gateway}\n'
-            f'[uplink]\nurl = "{self.url}"\n{self.uplink}\n[spool]\nmax_mb = 1\n'
-            f'[clock]\ntrust = "{self.trust}"\n{self.tables}\n'
-        )
-        return self.path
-
-    def config(self) -> Config:
-        return configuration.read(self.write())
-
-    def scene(self, running: dict[str, Any] | None = None, **more: Any) -> Scene:
-        usual: dict[str, Any] = {"root": self.root, "user": ROOT, "ports": list}
-        return Scene(self.config(), running, **{**usual, **more})
-
-    def uart(self, port: Path | str) -> None:
-        self.tables += f'[[source]]\nkind = "uart"\nname = "dust"\nsensor = "pms5003"\nport = "{port}"\n'
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
-
-
-@pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[tuple[int, Path]]:
-    """A pseudo-terminal: the master's descriptor, and a path of the slave."""
-    master, slave = os.openpty()
-    name = os.ttyname(slave)
-    os.close(slave)
-    yield master, Path(name)
-    os.close(master)
-
-
-def the_problem(found: list[Finding]) -> Finding:
-    (wrong,) = [one for one in found if one.state == "problem"]
-    assert wrong.do, "a problem comes with what to do"
-    return wrong
-
-
-def running(**more: Any) -> dict[str, Any]:
-    """What a gateway says that is well."""
-    state: dict[str, Any] = {
-        "clock": {"tq": "ntp", "source": "chrony (ntp.al)", "offset_s": 0.0},
-        "spool": {"records": 3, "full_since_ms": None, "full_why": "", "dropped": 0},
-        "uplink": {"connected": True, "since_s": 1000.0, "last_mark_s": 2.0, "unconfirmed": []},
-        "sources": [],
-        "outputs": [],
-    }
-    return {
-        key: {**value, **more.get(key, {})} if isinstance(value, dict) else more.get(key, value)
-        for key, value in state.items()
-    }
-
-
-def source(**more: Any) -> dict[str, Any]:
-    """What a running gateway says of a source that is well."""
-    device = {"seen_s": 5.0, "last_error": "", "errors": 0}
-    usual = {"name": "dust", "state": "running", "records": 9, "errors": 0, "restarts": 0, "last_error": ""}
-    return {**usual, "detail": {}, "devices": {"dust-1": device}, **more}
 
 
 def test_a_configuration_that_is_wrong_is_the_only_finding(site: Site) -> None:
@@ -143,82 +63,6 @@ def test_for_people_it_is_a_list_by_group(site: Site) -> None:
     assert result.exit_code == 1
     assert "gateway" in result.output
     assert "Do: " in result.output
-
-
-def test_a_port_that_is_not_there_is_named_with_those_that_are(site: Site) -> None:
-    """A technician learns which adapter could be meant, under the name that stays the same."""
-    site.uart("/dev/ttyUSB77")
-    there = [SerialPort("/dev/ttyUSB0", "FT232R USB UART", "/dev/serial/by-id/usb-FTDI_FT232R-if00")]
-    found = list(ports.serial(site.scene(ports=lambda: there)))
-    wrong = the_problem(found)
-    assert "/dev/ttyUSB77 is not there (dust)" in wrong.what
-    assert "/dev/serial/by-id/usb-FTDI_FT232R-if00" in wrong.do
-    assert any("no source uses it" in one.what for one in found)
-
-
-def test_a_port_that_its_user_may_not_use_is_a_matter_of_groups(
-    site: Site, terminal: tuple[int, Path]
-) -> None:
-    """The group that owns the port is named in the command that mends it."""
-    _master, port = terminal
-    port.chmod(0o620)
-    site.uart(port)
-    wrong = the_problem(list(ports.serial(site.scene(user=NOBODY))))
-    assert "may not use" in wrong.what
-    assert "usermod -aG" in wrong.do
-    port.chmod(0o660)
-    member = NOBODY._replace(groups=frozenset({port.stat().st_gid}))
-    assert worst(ports.serial(site.scene(user=member))) == "ok"
-
-
-def test_a_port_that_another_program_holds_is_told_with_its_name(
-    site: Site, terminal: tuple[int, Path]
-) -> None:
-    """Two programs on one port spoil each other's frames; our own gateway is no stranger."""
-    _master, port = terminal
-    site.uart(port)
-    with port.open("rb", buffering=0) as held:
-        program = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", "minicom"]
-        with subprocess.Popen(program, stdin=held, stdout=subprocess.PIPE) as other:
-            assert other.stdout is not None
-            other.stdout.readline()
-            try:
-                wrong = the_problem(list(ports.serial(site.scene(root=Path("/")))))
-            finally:
-                other.kill()
-    assert "in use by python" in wrong.what
-
-
-def test_a_port_that_is_linuxs_console_is_told(site: Site, terminal: tuple[int, Path]) -> None:
-    """A login prompt on the port would answer the sensor."""
-    _master, port = terminal
-    site.uart(port)
-    (site.root / "proc/cmdline").write_text(f"console={port.name},115200 console=tty1 root=/dev/mmcblk0p2")
-    assert "console" in the_problem(list(ports.serial(site.scene()))).what
-
-
-def test_a_usb_name_that_may_change_is_a_warning(
-    site: Site, tmp_path: Path, terminal: tuple[int, Path]
-) -> None:
-    """/dev/ttyUSB0 is whichever adapter came first."""
-    path = tmp_path / "ttyUSB0"
-    path.symlink_to(terminal[1])
-    site.uart(path)
-    there = [SerialPort(str(path), "adapter", "/dev/serial/by-id/usb-adapter")]
-    found = list(ports.serial(site.scene(ports=lambda: there)))
-    assert [one.do for one in found if one.state == "warning"] == [
-        "Set `port` to the name that stays: /dev/serial/by-id/usb-adapter."
-    ]
-
-
-def test_pins_and_i2c_that_are_not_there_are_told(site: Site) -> None:
-    """A board without pins, or with I2C switched off, is told only if something uses them."""
-    assert list(ports.pins(site.scene())) == []
-    site.tables = '[[output]]\nkind = "gpio"\nname = "beacon"\npin = 17\n'
-    assert "GPIO" in the_problem(list(ports.pins(site.scene()))).what
-    (site.root / "dev").mkdir()
-    (site.root / "dev/gpiochip0").touch()
-    assert worst(ports.pins(site.scene())) == "ok"
 
 
 def test_a_spool_that_cannot_be_written_is_told(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""Pulses and contacts on pins: each pulse counts once, bounces and spikes not at all, restarts change nothing."""
+"""Pulses on pins: each counts once, bounces and spikes not at all, restarts change nothing."""
 
 import asyncio
 import json
@@ -8,48 +8,18 @@ from typing import Any
 
 import gpiozero.pins.mock
 import pytest
-from gpiozero.pins.mock import MockFactory, MockPin
+from gpiozero.pins.mock import MockFactory
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from qytet_edge.desk import Account, Desk
 from qytet_edge.inbox import pins
 from qytet_edge.inbox.kinds import SOURCES, Context, model
-from qytet_edge.inbox.pins.contact import Contact
 from qytet_edge.inbox.pins.counter import Counter
 from qytet_edge.inbox.pins.finder import PulseFinder
-from qytet_edge.spool import Limits, Spool
+from tests.edge.pins_support import READ, Street, context, watched
 from tests.edge.quick_time import LoopTime, quickly
-from tests.edge.recording_sink import RecordingSink, ended, running
-from tests.edge.spool_support import NOW_MS, FakeHost
-
-READ: TypeAdapter[pins.Config] = TypeAdapter(pins.Config)
-
-
-class Street:
-    """A pin with a clock of its own, which stands still unless it is told to go on."""
-
-    def __init__(self, factory: MockFactory, pin: int = 17) -> None:
-        self.factory = factory
-        self.pin: MockPin = factory.pin(pin)
-        self.now = 1000.0
-
-    def wait(self, seconds: float) -> None:
-        self.now += seconds
-
-    def close_contact(self) -> None:
-        self.pin.drive_low()
-
-    def open_contact(self) -> None:
-        self.pin.drive_high()
-
-    def pulse(self, width: float = 0.1, rest: float = 0.4, bounces: int = 3) -> None:
-        for bounce in range(bounces + 1):
-            self.close_contact()
-            self.wait(0.001 if bounce < bounces else width)
-            self.open_contact()
-            self.wait(0.001 if bounce < bounces else rest)
+from tests.edge.recording_sink import RecordingSink, running
 
 
 @pytest.fixture
@@ -62,28 +32,10 @@ def street(monkeypatch: pytest.MonkeyPatch) -> Iterator[Street]:
     factory.reset()
 
 
-def context(street: Street, tmp_path: Path = Path()) -> Context:
-    made = iter([street.factory])
-    return Context(city="korce", gateway="gw-1", folder=tmp_path, data_dir=tmp_path, pins=lambda: next(made))
-
-
-async def watched(street: Street) -> None:
-    """Wait until the source has claimed the pin."""
-    while street.pin.when_changed is None:  # noqa: ASYNC110 (gpiozero tells nobody)
-        await asyncio.sleep(0.001)
-
-
 def counter(street: Street, **more: Any) -> Counter:
     usual = {"kind": "pulses", "name": "meter", "pin": 17, "litres_per_pulse": 10, "report_s": 0.05}
     found = pins.create(READ.validate_python({**usual, **more}), context(street))
     assert isinstance(found, Counter)
-    return found
-
-
-def contact(street: Street, **more: Any) -> Contact:
-    usual = {"kind": "contact", "name": "door", "pin": 17, "key": "cabinet_door_open", "debounce_ms": 20}
-    found = pins.create(READ.validate_python({**usual, **more}), context(street))
-    assert isinstance(found, Contact)
     return found
 
 
@@ -241,134 +193,6 @@ def test_a_count_that_cannot_be_read_is_said(street: Street, state: bytes) -> No
         assert "cannot be read" in sink.troubles[0]
 
     quickly(main())
-
-
-def test_a_pin_is_one_users_only(street: Street) -> None:
-    """A second source on the same pin ends with an OSError that names source and pin."""
-
-    async def main() -> None:
-        sink = RecordingSink()
-        both = context(street)
-        first, second = (
-            pins.create(
-                READ.validate_python({"kind": "contact", "name": name, "pin": 4, "key": "pump_running"}), both
-            )
-            for name in ("one", "two")
-        )
-        async with running(first, sink):
-            await sink.until(lambda: bool(sink.readings))
-            async with running(second, sink) as task:
-                error = await ended(task)
-        assert isinstance(error, OSError)
-        assert "source two, pin 4" in str(error)
-
-    quickly(main())
-
-
-def test_a_contact_is_told_when_it_changes(street: Street) -> None:
-    """The first state and each change that stands are told once; a bounce is not."""
-
-    async def main() -> None:
-        sink = RecordingSink()
-        async with running(contact(street, invert=True), sink):
-            await sink.until(lambda: len(sink.readings) == 1)
-            for expected in (2, 3, 4):
-                for _ in range(4):
-                    (street.close_contact if expected % 2 == 0 else street.open_contact)()
-                    (street.open_contact if expected % 2 == 0 else street.close_contact)()
-                (street.close_contact if expected % 2 == 0 else street.open_contact)()
-                await sink.until(lambda expected=expected: len(sink.readings) == expected)  # type: ignore[misc]
-            street.open_contact()
-            street.close_contact()
-            await asyncio.sleep(0.06)  # nothing is to come: there is no event to wait for
-        assert sink.values("cabinet_door_open") == [1, 0, 1, 0]
-        assert not sink.troubles
-
-    quickly(main())
-
-
-def test_a_chattering_contact_is_trouble_and_still_told(
-    street: Street, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A contact that never comes to rest is said to chatter, and holds up nobody."""
-    monkeypatch.setattr(pins.contact, "_CHATTER_S", 0.1)
-
-    async def main() -> None:
-        sink = RecordingSink()
-        async with running(contact(street), sink):
-            await sink.until(lambda: len(sink.readings) == 1)
-            while not sink.troubles:
-                street.close_contact()
-                street.open_contact()
-                await asyncio.sleep(0.005)
-            street.close_contact()
-            await sink.until(lambda: sink.values("cabinet_door_open")[-1] == 1)
-
-    quickly(main())
-
-
-def test_an_unchanged_contact_has_a_heartbeat(street: Street) -> None:
-    """The same state is told again after the heartbeat, so that silence means a fault."""
-
-    async def main() -> None:
-        sink = RecordingSink()
-        async with running(contact(street, heartbeat_s=0.03), sink):
-            await sink.until(lambda: len(sink.readings) >= 4)
-        assert set(sink.values("cabinet_door_open")) == {0}
-
-    quickly(main())
-
-
-def test_short_openings_are_told_while_the_disk_waits(street: Street) -> None:
-    """Changes during a slow write are told one by one afterwards; more than 256 are counted as lost."""
-
-    async def main() -> None:
-        sink = RecordingSink()
-        source = contact(street, debounce_ms=0)
-        async with running(source, sink):
-            await sink.until(lambda: len(sink.readings) == 1)
-            sink.full = True
-            for _ in range(3):
-                for act in (street.close_contact, street.open_contact):
-                    last = source.state()["state"]
-                    act()
-                    while source.state()["state"] == last:  # noqa: ASYNC110 (it is the state that is tested)
-                        await asyncio.sleep(0)
-            for _ in range(10):  # until the last put waits behind the others
-                await asyncio.sleep(0)
-            await sink.has_room()
-            await sink.until(lambda: len(sink.readings) == 7)
-            assert sink.values("cabinet_door_open") == [0, 1, 0, 1, 0, 1, 0]
-            assert source.state()["lost"] == 0
-
-    quickly(main())
-
-
-def test_a_change_bears_its_own_time_however_long_the_disk_was_full(street: Street, tmp_path: Path) -> None:
-    """A door that moved while nothing could be written moved then, not when there was room again."""
-    host, now = FakeHost(), [NOW_MS]
-
-    async def main() -> None:
-        limits = Limits(spare_bytes=1 << 20)
-        async with Spool(tmp_path / "spool.db", limits, lambda: (now[0], "ntp"), host=host) as kept:
-            source = contact(street, debounce_ms=0)
-            async with running(source, Desk(Account("door"), kept)):
-                await kept.fresh.wait()
-                host.free = 0
-                for act in (street.close_contact, street.open_contact):
-                    now[0] += 60_000
-                    waiting = kept.state().waiting
-                    act()
-                    while kept.state().waiting == waiting:  # noqa: ASYNC110 (the spool tells nobody)
-                        await asyncio.sleep(0.001)
-                now[0] += 3_600_000
-                host.free = 1 << 40
-                while kept.state().records < 3:  # noqa: ASYNC110 (the spool tells nobody)
-                    await asyncio.sleep(0.001)
-                found = await kept.read("gw-1", kept.boot, 0, 9, 9999)
-        assert [record.t_ms for record in found] == [NOW_MS, NOW_MS + 60_000, NOW_MS + 120_000]
-
-    asyncio.run(asyncio.wait_for(main(), 20))
 
 
 @pytest.mark.parametrize(

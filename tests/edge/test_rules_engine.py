@@ -1,72 +1,18 @@
-"""The rules' judgement, on injected time: limits, hysteresis, delays, stale readings, schedules, restarts."""
+"""The rules' judgement, on injected time: limits, hysteresis, delays, stale readings, schedules."""
 
 import datetime as dt
 import tomllib
-from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 import pytest
 from pydantic import ValidationError
 
 from qytet_edge import config as configuration
-from qytet_edge.records import Reading
-from qytet_edge.rules import Engine, RuleConfig, Schedule
+from qytet_edge.rules import RuleConfig, Schedule
+from tests.edge.rules_support import GATEWAY, METER, PIR, Street, rule
 
 TIRANE = ZoneInfo("Europe/Tirane")
-PIR, METER, GATEWAY = "pir-1", "meter-1", "gateway-1"
-
-
-def rule(**fields: Any) -> RuleConfig:
-    """A rule on motion and a lamp, with what the test changes."""
-    table = {
-        "name": "dim",
-        "when": [{"device": PIR, "key": "motion_count", "below": 1, "stale_s": 900}],
-        "then": {"output": "lamp", "value": 30},
-        "else": 100,
-        "fail_safe": 80,
-        "min_on_s": 0,
-        "min_off_s": 0,
-    }
-    return RuleConfig.model_validate(table | fields)
-
-
-class Street:
-    """An engine with time in the test's hand: seconds since boot, and local time if it is known."""
-
-    def __init__(self, *rules: RuleConfig, now: float = 1000.0, local: dt.datetime | None = None) -> None:
-        self.engine = Engine(rules, GATEWAY, "Europe/Tirane")
-        self.now = now
-        self.t_ms = None if local is None else int(local.timestamp() * 1000)
-
-    def pass_s(self, seconds: float) -> None:
-        self.now += seconds
-        if self.t_ms is not None:
-            self.t_ms += int(seconds * 1000)
-
-    def say(self, values: Mapping[str, float | None], device: str = PIR, t_ms: int | None = None) -> None:
-        self.engine.accept(
-            [Reading(device, values, t_ms, "none" if t_ms is None else "ntp")], self.now, self.t_ms
-        )
-
-    def positions(self) -> list[str]:
-        return [firing.position for firing in self.engine.evaluate(self.now, self.t_ms)]
-
-    def lamp(self) -> float | None:
-        self.engine.evaluate(self.now, self.t_ms)
-        return self.engine.wanted.get("lamp")
-
-    def run_s(self, seconds: float) -> list[tuple[float, str]]:
-        """Let time pass as the driver does, waking only when the engine asks for it: when what happened."""
-        end, seen = self.now + seconds, []
-        while True:
-            seen += [(self.now, one.position) for one in self.engine.evaluate(self.now, self.t_ms)]
-            due = self.engine.next(self.now, self.t_ms)
-            if due is None or due >= end:
-                self.pass_s(end - self.now)
-                return seen
-            self.pass_s(max(due - self.now, 1e-6))
 
 
 def test_a_rule_that_has_heard_nothing_takes_the_safe_value() -> None:
@@ -300,72 +246,6 @@ def test_the_first_rule_that_speaks_decides_an_output() -> None:
     street.say({"motion_count": 0})
     street.say({"photocell_illuminance": 500}, GATEWAY)
     assert street.lamp() == 0
-
-
-def restarted(street: Street, *rules: RuleConfig, after_s: float, same_boot: bool = True) -> Street:
-    """The engine after a restart: what was kept goes through JSON, as the spool keeps it."""
-    kept = msgspec.json.decode(msgspec.json.encode(street.engine.save(street.now)))
-    fresh = Street(*rules, now=street.now + after_s if same_boot else 20.0)
-    fresh.engine.restore(kept, fresh.now, same_boot=same_boot)
-    return fresh
-
-
-@pytest.mark.parametrize("same_boot", [True, False])
-def test_a_restart_changes_nothing(same_boot: bool) -> None:
-    """After a restart, of the program or of Linux, rules stand where they stood and nothing fires."""
-    street = Street(rule())
-    street.say({"motion_count": 0})
-    street.positions()
-    fresh = restarted(street, rule(), after_s=30, same_boot=same_boot)
-    assert fresh.positions() == []
-    assert fresh.lamp() == 30
-
-
-def test_a_restart_does_not_revive_a_dead_sensor() -> None:
-    """What was unknown before the restart is unknown after it."""
-    street = Street(rule())
-    street.say({"motion_count": 0})
-    street.run_s(2000)
-    fresh = restarted(street, rule(), after_s=5)
-    assert fresh.positions() == []
-    assert fresh.lamp() == 80
-
-
-def test_a_delay_goes_on_over_a_short_restart_and_begins_anew_after_a_long_one() -> None:
-    """Ten minutes without motion may include a restart, but not an hour in which nobody looked."""
-    slow = rule(when=[{"device": PIR, "key": "motion_count", "below": 1, "for_s": 600, "stale_s": 300}])
-    for gap in (60, 3600):
-        street = Street(slow)
-        for _ in range(5):
-            street.say({"motion_count": 0})
-            street.run_s(100)
-        fresh = restarted(street, slow, after_s=gap)
-        turned_on = []
-        for _ in range(12):
-            fresh.say({"motion_count": 0})
-            turned_on += [at for at, position in fresh.run_s(100) if position == "on"]
-        assert turned_on == [pytest.approx(1600.0 if gap == 60 else 1500 + gap + 600, abs=1e-3)]
-
-
-def test_a_minimum_time_goes_on_over_a_restart() -> None:
-    """A pump that must run two minutes does, though the program restarts in the first."""
-    pump = rule(min_on_s=120)
-    street = Street(pump)
-    street.say({"motion_count": 0})
-    street.positions()
-    street.pass_s(50)
-    fresh = restarted(street, pump, after_s=10)
-    fresh.say({"motion_count": 5})
-    assert fresh.run_s(200) == [(pytest.approx(1120.0, abs=1e-3), "off")]
-
-
-def test_a_rule_that_was_changed_begins_afresh() -> None:
-    """A kept state of other conditions says nothing about these."""
-    street = Street(rule())
-    street.say({"motion_count": 0})
-    street.positions()
-    other = rule(when=[{"device": METER, "key": "motion_count", "below": 1}])
-    assert restarted(street, other, after_s=5).positions() == ["failed"]
 
 
 @pytest.mark.parametrize(
