@@ -277,6 +277,89 @@ say([len(found) == b.depth, found[-1][1] == b.seq, again.dropped == b.dropped, a
     assert said == [3, [True, True], [True, True], [True, True, True, 0]]
 
 
+_FAILING = """
+from qytet_node import segments
+class Failing(segments.Writer):
+    error = None
+    def append(self, one):
+        error, Failing.error = Failing.error, None
+        if isinstance(error, OSError):
+            self._file.write(one[:9])
+        if error:
+            raise error
+        super().append(one)
+segments.Writer = Failing
+formatted()
+b = Backlog("/f/data", "0000000a", 10**9)
+def attempt(error, m={"pm2_5": 1}):
+    Failing.error = error
+    try:
+        b.append(1789000000000, 1, "ntp", m)
+    except Exception as found:
+        say(type(found).__name__)
+"""
+
+
+def test_what_fails_before_it_is_written_leaves_no_hole(micropython: MicroPython) -> None:
+    """Without memory for a record, or with a value that is none, its number goes to the next: no mark waits for it."""
+    said = _run(
+        micropython,
+        _FAILING
+        + """
+fill(b, 5)
+attempt(MemoryError())
+fill(b, 1)
+attempt(None, {"pm2_5": "much"})
+fill(b, 4)
+say([seq for _, seq in rows(b)] == list(range(1, 11)))
+say([b.seq, b.depth, b.dropped, b.damaged])
+""",
+    )
+    assert said == ["MemoryError", "ValueError", True, [10, 10, 0, 0]]
+
+
+def test_a_flash_that_fails_costs_one_record_which_is_told(micropython: MicroPython) -> None:
+    """A write that ends in an error is counted once; what comes after it is kept, and `lo` says what is gone."""
+    said = _run(
+        micropython,
+        _FAILING
+        + """
+fill(b, 5)
+attempt(OSError(5))
+fill(b, 4)
+say([[seq for _, seq in rows(b)], b.dropped, b.damaged, b.depth])
+b.close()
+b = Backlog("/f/data", "0000000b", 10**9)
+say([[seq for _, seq in rows(b)], b.dropped, b.damaged, b.depth])
+b.stored("0000000a", 5)
+say(b.lowest("0000000a"))
+""",
+    )
+    found = [[1, 2, 3, 4, 5, 7, 8, 9, 10], 1, 0, 9]
+    assert said == ["OSError", found, found, 7]
+
+
+def test_a_number_that_comes_again_is_a_segment_of_its_own(micropython: MicroPython) -> None:
+    """Where a damaged segment once ended says nothing of a later one of the same number, whenever the power goes."""
+    said = _run(
+        micropython,
+        _FAILING
+        + """
+fill(b, 5)
+attempt(OSError(5))
+b.stored("0000000a", 5)
+say(len(b.index))
+fill(b, 2)
+b.save()
+fill(b, 3)
+say([entry[0] for entry in b.index])
+b = Backlog("/f/data", "0000000b", 10**9)
+say([len(rows(b)), b.depth])
+""",
+    )
+    assert said == ["OSError", 0, [1], [5, 5]]
+
+
 def test_what_rots_in_the_segment_in_hand_is_counted_once(micropython: MicroPython) -> None:
     """However often it is read and written on: what lies behind the damage is lost once, and what comes is kept."""
     said = _run(

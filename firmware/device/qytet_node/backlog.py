@@ -6,8 +6,8 @@ given is full, the oldest segment goes and its unconfirmed records are counted, 
 
     NNNNNNNN.seg     a segment
     NNNNNNNN.bad     a file that was none: kept for a look until its space is needed
-    account.json     dropped records, what of each boot is confirmed, boots of which nothing is left, where damaged
-                     segments end; by rename
+    account.json     dropped records, what of each boot is confirmed, boots of which nothing is left, where segments
+                     end that were damaged or given up; by rename
 """
 
 import os
@@ -16,8 +16,6 @@ from qytet_node import segments
 from qytet_node.lent import lent
 from qytet_node.records import row
 
-_NO_SPACE = 28
-"""littlefs's own number for a full flash, the same on every port; `errno` does not name it."""
 _NUMBER, _BOOT, _FIRST, _LAST, _SIZE = 0, 1, 2, 3, 4
 
 
@@ -39,7 +37,9 @@ class Backlog:
         found = lent("opening").opened(folder)
         self.index, self.damaged = found["index"], found["damaged"]
         self.dropped, self.marks, self.gone = found["dropped"], found["marks"], found["gone"]
-        self.ends = found["ends"]  # of damaged segments: the number of the last sound record
+        self.ends = found[
+            "ends"
+        ]  # of segments that ended before their time: the number of the last sound record
         self.let_go()
 
     # ---- what is made
@@ -47,17 +47,18 @@ class Backlog:
     def append(self, t, up, tq, m):
         """Keep a record; returns its number and its row when it is durable.
 
-        Raises FullError when the flash cannot take it (it is counted as dropped, its number is used up), OSError if
-        the flash fails.
+        Raises FullError when the flash cannot take it, OSError if the flash fails: it is counted as dropped, its number
+        is used up. Whatever else is raised comes before anything was written, and uses nothing up.
         """
-        self.seq += 1
-        one = row(self.seq, t, up, tq, m)
+        one = row(self.seq + 1, t, up, tq, m)
         if len(one) > segments.LONGEST:
             raise ValueError("a record of " + str(len(one)) + " bytes")
         while not self._written(one):
             if not lent("upkeep").make_room(self):
                 self.dropped += 1
+                self.seq += 1
                 raise FullError
+        self.seq += 1
         if self.writer.size >= self._segment:
             lent("upkeep").roll(self)
         return self.seq, one
@@ -135,12 +136,9 @@ class Backlog:
             self.writer.append(one)
             self.writer.flush()
         except OSError as error:
-            if error.errno != _NO_SPACE:
-                raise
-            lent("upkeep").abandon(self)
-            return False
+            return lent("upkeep").failed(self, error)
         entry = self.index[-1]
-        entry[_LAST], entry[_SIZE] = self.seq, self.writer.size
+        entry[_LAST], entry[_SIZE] = self.seq + 1, self.writer.size
         return True
 
     def let_go(self):

@@ -22,8 +22,9 @@ def begun(kept):
     while len(kept.index) >= _SEGMENTS and make_room(kept):
         pass
     number = _next_number(kept)
-    writer = Writer(kept.path(number), kept.boot, kept.seq)
-    kept.index.append([number, kept.boot, kept.seq, kept.seq - 1, writer.size])
+    kept.ends.pop(number, None)  # of a damaged one long since gone
+    writer = Writer(kept.path(number), kept.boot, kept.seq + 1)
+    kept.index.append([number, kept.boot, kept.seq + 1, kept.seq, writer.size])
     return writer
 
 
@@ -48,6 +49,17 @@ def roll(kept):
             raise
 
 
+def failed(kept, error):
+    """A write failed: False if there was no room. Raises the error for anything else: this record is lost."""
+    if error.errno != _NO_SPACE:
+        kept.seq += 1  # part of it may be on flash, so nothing else may have its number
+        kept.dropped += 1
+    abandon(kept)
+    if error.errno != _NO_SPACE:
+        raise error
+    return False
+
+
 def abandon(kept):
     """Give up the segment in hand after a failed write: its sound records stay, its torn end is never read."""
     writer, kept.writer = kept.writer, None
@@ -59,6 +71,8 @@ def abandon(kept):
         entry = kept.index[-1]
         if entry[_LAST] < entry[_FIRST]:
             kept.remove(entry)
+        else:
+            kept.ends[entry[_NUMBER]] = entry[_LAST]  # the next one of this boot may begin further on
 
 
 def make_room(kept):
@@ -111,12 +125,14 @@ def boots(kept):
 def save(kept):
     """As `Backlog.save` says; by rename."""
     known = {entry[_BOOT] for entry in kept.index} | set(kept.gone)
+    ends = [[entry[_NUMBER], entry[_LAST]] for entry in kept.index if entry[_NUMBER] in kept.ends]
+    kept.ends = dict(ends)
     account = {
         "dropped": kept.dropped,
         "dropping": kept.dropping,
         "marks": {boot: seq for boot, seq in kept.marks.items() if boot in known},
         "gone": kept.gone,
-        "ends": [[entry[_NUMBER], entry[_LAST]] for entry in kept.index if entry[_NUMBER] in kept.ends],
+        "ends": ends,
     }
     path = kept.folder + "/account.json"
     with open(path + ".new", "w") as file:
