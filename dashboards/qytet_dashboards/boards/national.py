@@ -210,7 +210,8 @@ def _flow(panels: Panels) -> timeseries.Panel:
 
 
 def _nights(panels: Panels) -> list[Placed]:
+    nights = panels.lines("night_flow", _NIGHTS, "suffix:m³/h")
     return [
         (panels.lines("power", _POWER, "watt").min(0), 12, 8),
-        (panels.lines("night_flow", _NIGHTS, "suffix:m³/h").min(0), 12, 8),
+        (nights.min(0).no_value(panels.words("board_city.no_night")), 12, 8),
     ]
