@@ -1,7 +1,7 @@
 """What the pages say exists: links, commands, options, settings, paths, resources, views, metrics, reasons."""
 
 import contextlib
-import importlib
+import importlib.util
 import json
 import re
 import shlex
@@ -135,8 +135,32 @@ def test_examples_are_accepted(page: Path) -> None:
             assert parse(block.text.encode()).devices
         if block.language == "json":
             json.loads(block.text)
+        if "schedule" in block.marks:
+            node_module("planning").checked(json.loads(block.text))
         if block.language == "python":
             compile(block.text, str(page), "exec")
+
+
+def node_module(name: str) -> Any:
+    """A module of the node's program that needs no MicroPython."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"firmware/device/qytet_node/{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_commands_of_devices_are_described() -> None:
+    """The contract's table has each command that a node understands, and no other."""
+    source = (ROOT / "firmware/device/qytet_node/orders.py").read_text(encoding="utf-8")
+    elsewhere = re.search(r"^_ELSEWHERE = \((.+)\)$", source, re.MULTILINE)
+    assert elsewhere is not None
+    understood = set(re.findall(r'"(\w+)"', elsewhere[1]))
+    understood |= set(re.findall(r'^ +"(\w+)": self\._\w+,$', source, re.MULTILINE))
+    text = (ROOT / "docs/reference/contract.md").read_text(encoding="utf-8")
+    table = text.partition("| command |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == understood
 
 
 @BY_HAND
