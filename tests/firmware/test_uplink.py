@@ -16,7 +16,7 @@ from qytet_contract import notices, records
 from qytet_simulators.city.fleet import load_fleet
 from qytet_simulators.device.describe import city_row, device_row, site_row
 from tests.core.mqtt_client import Client
-from tests.firmware.device import CONTRACT, DEVICE
+from tests.firmware.device import CONTRACT, DEVICE, run
 from tests.flow.workers import Worker
 from tests.servers.micropython import MicroPython
 from tests.servers.mosquitto import MosquittoServer
@@ -140,6 +140,74 @@ def test_a_burst_is_sent_from_the_flash(
     assert said[-1]["overflowed"] == 60 - 16
     live = [json.loads(payload)["seq"] for topic, payload in city.received if topic.endswith("/obs")]
     assert live == list(range(1, 17)), "live first, in order"
+
+
+_CITY = """
+import asyncio, json, sys, time
+from qytet_node import uplink
+from qytet_node.backlog import Backlog
+from qytet_node.clock import Clock
+class City:
+    \"\"\"Instead of a client: a broker that takes everything; `on` hears of each message before it is acknowledged.\"\"\"
+    said, on = [], None
+    connected = True
+    def __init__(self, *given, **more):
+        pass
+    async def connect(self):
+        return False
+    async def subscribe(self, filters):
+        pass
+    async def publish(self, topic, payload, qos=1, retain=False):
+        kind = topic.rsplit("/", 1)[1]
+        found = json.loads(payload)
+        City.said.append([kind, found.get("seq", found.get("lo")), [row[0] for row in found.get("r", ())]])
+        await asyncio.sleep_ms(1)
+        City.on(kind)
+    async def run(self, take):
+        while True:
+            await asyncio.sleep_ms(1000)
+    async def close(self, politely=False):
+        pass
+class Link:
+    async def up(self):
+        pass
+    open = None
+async def known():
+    pass
+uplink.Client = City
+about = {"city": "tirana", "device": "node-1", "user": "", "password": "", "fw": "1", "board": "b", "ds": lambda: "[]"}
+clock = Clock(time.ticks_ms, time.ticks_diff, 0)
+b = Backlog(sys.argv[1], "0000000a", 10**9)
+line = uplink.Uplink(about, Link(), clock, b, None, known, 10)
+def make():
+    line.offer(*b.append(None, clock.up(), "none", {"uptime": 1}))
+async def live(ended):
+    running = asyncio.create_task(line.run())
+    while not line.online:
+        await asyncio.sleep_ms(1)
+    make()
+    until = time.ticks_ms() + 20000
+    while not ended() and time.ticks_ms() < until:
+        await asyncio.sleep_ms(5)
+    running.cancel()
+"""
+
+
+def test_resending_in_the_middle_of_things_loses_nothing(micropython: MicroPython, tmp_path: Path) -> None:
+    """Who orders everything again while a record is on its way breaks no connection, and what came after it is sent."""
+    code = (
+        _CITY
+        + """
+def on(kind):
+    if kind == "obs" and b.seq == 1:
+        line.again()
+        make()
+City.on = on
+asyncio.run(live(lambda: ["obs", 2, []] in City.said and line.attempts))
+print(json.dumps([line.attempts, line.why, ["obs", 2, []] in City.said]))
+"""
+    )
+    assert run(micropython, code, str(tmp_path)) == [[1, "", True]]
 
 
 def test_it_introduces_itself_and_tells_what_is_lost(

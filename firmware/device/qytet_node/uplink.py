@@ -85,8 +85,7 @@ class Uplink:
 
     def again(self):
         """Send everything that is held and not confirmed once more (the command `resend`)."""
-        self._begin_anew()
-        self._live.clear()
+        self._begin_anew()  # what waits live stays: one of it may be on its way
         self._awake = True
 
     @property
