@@ -1,6 +1,7 @@
 // Starts the flashing page: what it can do here, what the server offers, and one run at a time.
 
 import { make, mark, say } from "/static/dom.js";
+import { frame, speak } from "/static/frame.js";
 import * as texts from "/static/texts.js";
 import { checkOwn, listing, program } from "./files.js";
 import { Form } from "./form.js";
@@ -10,7 +11,6 @@ import { missing } from "./support.js";
 import { Show } from "./show.js";
 import { STEPS, Work } from "./work.js";
 
-const RETRY_MS = 2000;
 const NEEDS = { full: ["settings", "image"], image: ["image", "filesystem"], files: ["settings"], log: [] };
 const element = (id) => document.getElementById(id);
 
@@ -20,13 +20,9 @@ const show = new Show(log);
 let offered = { program: null, images: {}, problems: [] };
 let work = null;
 
-function frame() {
+function render() {
   document.title = `Qytet · ${texts.text("flash.title")}`;
-  for (const one of document.querySelectorAll("[data-text]")) say(one, texts.text(one.dataset.text));
-  for (const button of document.querySelectorAll("[data-language]")) {
-    mark(button, "aria-pressed", button.dataset.language === texts.current() ? "true" : "false");
-  }
-  mark(element("language"), "aria-label", texts.text("page.language"));
+  frame();
   const lacks = missing();
   mark(element("unable"), "hidden", lacks ? null : "");
   mark(element("form"), "hidden", lacks ? "" : null);
@@ -106,15 +102,6 @@ function save() {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
-async function choose(language) {
-  try {
-    await texts.use(language);
-  } catch {
-    return; // the server is away: the page keeps the language that it has
-  }
-  frame();
-}
-
 function listen() {
   element("form").addEventListener("submit", begin);
   element("stop").addEventListener("click", () => work?.stop());
@@ -127,16 +114,7 @@ function listen() {
 }
 
 async function start() {
-  try {
-    await texts.use(texts.current());
-  } catch {
-    setTimeout(start, RETRY_MS);
-    return;
-  }
-  frame();
-  for (const button of document.querySelectorAll("[data-language]")) {
-    button.addEventListener("click", () => choose(button.dataset.language));
-  }
+  await speak(render);
   if (missing()) return;
   form.start((error) => show.failed(explained(error)));
   listen();
