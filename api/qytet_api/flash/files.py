@@ -92,11 +92,20 @@ class FlashFolder:
 
     def program(self) -> Program | None:
         """The node's program, or None if there is none that may be served."""
-        return self.listing().program
+        try:
+            return self._program(self._folder) if self._folder else None
+        except _UnfitError:
+            return None
 
     def image(self, chip: str) -> Image | None:
-        """A chip's image, or None."""
-        return next((one for one in self.listing().images if one.chip == chip), None)
+        """A chip's image, or None; the others are not read."""
+        if self._folder is None:
+            return None
+        described = self._described(self._folder, [])
+        try:
+            return _image(self._folder, chip, described[chip]) if chip in described else None
+        except _UnfitError:
+            return None
 
     def _program(self, folder: Path) -> Program:
         content = _read(folder, "program.json", "no_program")

@@ -17,7 +17,7 @@ export class Form {
     this.extra = {};
     this.program = null;
     this.wrong = [];
-    this.settingsFailed = null;
+    this.device = ""; // as it was typed last
   }
 
   // `onFailure(problem)` hears of a settings file that cannot be read.
@@ -31,7 +31,9 @@ export class Form {
       if (["8883", "1883"].includes(field("port").value)) field("port").value = field("tls").checked ? "8883" : "1883";
     });
     field("device").addEventListener("change", () => {
-      field("user").value ||= field("device").value;
+      const { value } = field("device");
+      if (["", this.device].includes(field("user").value)) field("user").value = value; // else it is a name of its own
+      this.device = value;
     });
     element("reveal").addEventListener("change", () => {
       for (const id of ["password", "wifi_password"]) field(id).type = element("reveal").checked ? "text" : "password";

@@ -14,6 +14,9 @@ const SURVEY_MS = 60000;
 const LAST = ["/boot.py", "/main.py", "/slot.json"];
 const SLOT = { run: "a", trial: null, left: 0 };
 const OURS = ["/a", "/b", "/etc"];
+// Of /etc: what a former set-up left. Others there are orders of the city, such as a lamp's schedule, and stay.
+const IDENTITY = ["node.json", "node.trial.json", "ca.der", "cert.der", "key.der", "update.key"].map((name) => `/etc/${name}`);
+const HALF = /\.(part|new)$/;
 const PRELUDE = `
 import os, sys, json, hashlib, binascii
 def _sha(path):
@@ -119,12 +122,14 @@ export class Provisioner {
     const kept = [...there.keys()].filter((path) => path.startsWith("/data/"));
     const who = JSON.parse(await this.repl.run(WHO));
     const other = who && (who[0] !== this.identity[0] || who[1] !== this.identity[1]);
+    this.newOwner = Boolean(other);
     if (this.forgetReadings) await this.drop(kept);
     else if (other && kept.length) throw new Problem("other_device", { device: `${who[0]}/${who[1]}` });
   }
 
   isStale(path) {
-    return OURS.some((folder) => path.startsWith(`${folder}/`)) && !this.files.has(path);
+    if (this.files.has(path) || !OURS.some((folder) => path.startsWith(`${folder}/`))) return false;
+    return this.newOwner || !path.startsWith("/etc/") || IDENTITY.includes(path) || HALF.test(path);
   }
 
   async drop(paths) {

@@ -2,6 +2,7 @@
 
 import { make, mark, say } from "/static/dom.js";
 import { has, number, text } from "/static/texts.js";
+import { whyNotChosen } from "./problem.js";
 import { Progress } from "./progress.js";
 
 const SHAPES = { todo: "○", doing: "◐", done: "✓", skipped: "–", failed: "✕" };
@@ -79,7 +80,7 @@ export class Show {
     mark(button, "hidden", null);
     button.focus();
     return new Promise((done, refuse) => {
-      button.onclick = () => navigator.serial.requestPort().then(done, refuse);
+      button.onclick = () => navigator.serial.requestPort().then(done, (error) => refuse(whyNotChosen(error)));
     });
   }
 
