@@ -271,3 +271,34 @@ def test_without_time_there_is_no_verified_connection(micropython: MicroPython) 
         assert said.startswith("the time is not known")
         assert now == [None, "none"]
         assert _keep(micropython, [silent], False)[0] == "up"
+
+
+def test_a_good_clock_is_asked_about_once_an_hour(micropython: MicroPython) -> None:
+    """A server that finds nothing to correct is left alone as long as one that does; a silent one is asked again."""
+    code = """
+from qytet_node import timekeeper
+from qytet_node.clock import Clock
+now, asked = [0], []
+async def sleep_ms(ms, true=asyncio.sleep_ms):
+    now[0] += ms
+    await true(0)
+timekeeper.asyncio.sleep_ms = sleep_ms
+class Up:
+    is_up = True
+clock = Clock(lambda: now[0], lambda a, b: a - b, 0)
+keeper = timekeeper.Timekeeper(clock, ["there"])
+async def ask():
+    asked.append(now[0] // 1000)
+    return len(asked) not in (3, 4) and clock.set(1780000000000 + now[0], "ntp", 50)
+keeper.ask = ask
+async def main():
+    await keeper.known()
+    running = asyncio.create_task(keeper.run(Up))
+    while len(asked) < 7:
+        await asyncio.sleep(0)
+    running.cancel()
+    say(asked[:7])
+asyncio.run(main())
+"""
+    (said,) = run(micropython, _HEAD + code, path=[VM])
+    assert said == [0, 600, 4200, 4230, 4260, 7860, 11460]

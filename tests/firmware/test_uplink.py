@@ -148,7 +148,7 @@ from qytet_node import uplink
 from qytet_node.backlog import Backlog
 from qytet_node.clock import Clock
 class City:
-    \"\"\"Instead of a client: a broker that takes everything; `on` hears of each message before it is acknowledged.\"\"\"
+    # Instead of a client: a broker that takes everything; `on` hears of each message before it is acknowledged.
     said, on = [], None
     connected = True
     def __init__(self, *given, **more):

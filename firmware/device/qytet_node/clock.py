@@ -50,10 +50,6 @@ class Clock:
         """Whether the time is known."""
         return self.offset is not None
 
-    def age_s(self):
-        """Seconds since the clock was last set; None if it never was."""
-        return None if self.offset is None else (self.up() - self.set_at) // 1000
-
     def set(self, unix_ms, quality, spread_ms=0):
         """Take a time over; tells whether it was believed.
 

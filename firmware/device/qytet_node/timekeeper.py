@@ -9,7 +9,7 @@ from qytet_node.lent import lent
 
 AGAIN_S, FIRST_AGAIN_S = 3600, 600
 """A cheap crystal is off by 50 ppm: 180 ms in an hour."""
-_LOOK_MS = 30000
+_LOOK_S = 30
 
 
 class Timekeeper:
@@ -47,10 +47,9 @@ class Timekeeper:
 
     async def run(self, link):
         """Ask again every hour while there is a network, sooner after the first time: so the drift is known."""
-        first = True
+        wait = FIRST_AGAIN_S
         while True:
-            await asyncio.sleep_ms(_LOOK_MS)
-            age = self._clock.age_s()
-            limit = FIRST_AGAIN_S if first else AGAIN_S
-            if self._answered and age is not None and age >= limit and link.is_up:
-                first = not await self.ask() and first
+            await asyncio.sleep_ms(wait * 1000)
+            wait = _LOOK_S
+            if self._answered and link.is_up and await self.ask():
+                wait = AGAIN_S
