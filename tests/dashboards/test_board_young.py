@@ -60,6 +60,14 @@ def test_a_panel_without_rows_says_why(asker: Asker, board: Board, panel: Panel)
         assert found == []
 
 
+def test_the_usual_day_has_every_hour(asker: Asker) -> None:
+    """On the first morning the usual day is an empty one, as Grafana shows no bar chart without rows."""
+    board = next(board for board in boards() if board.bare == "traffic")
+    (panel,) = (panel for panel in board.panels if panel.type == "barchart")
+    (frame,) = asker.frames(panel, asker.context(board, asker.filled(board), panel))
+    assert [one.values for one in frame.fields if one.name == "hour"] == [tuple(f"{n:02}" for n in range(24))]
+
+
 _ANOTHER = """
 insert into store.site (city_id, slug, name, lat, lon)
 select city_id, slug || '-2', name, lat, lon from store.site order by site_id limit 1

@@ -48,17 +48,19 @@ qytet.resolution(:resolution, :till - 4 * (:till - :since), :till))
 group by datastream_id having sum(n) > 0
 ) s join qytet.datastream d using (datastream_id) order by 2 desc, 1 limit 10
 """
-# Two weeks, whatever range is shown: a day of each kind at least, most of them twice.
+# Two weeks, whatever range is shown: a day of each kind at least, most of them twice. Every hour has a place, so that
+# the first day shows an empty day: of a bar chart without rows Grafana says itself that there is no data.
 _USUAL = """
-select to_char(h.hour, 'FM00') as hour, avg(h.vehicles) filter (where h.day <= 5) as workday,
+select to_char(n.hour, 'FM00') as hour, avg(h.vehicles) filter (where h.day <= 5) as workday,
 avg(h.vehicles) filter (where h.day > 5) as weekend
-from (
+from generate_series(0, 23) n (hour)
+left join (
 select extract(hour from s."time" at time zone 'Europe/Tirane')::integer as hour,
 extract(isodow from s."time" at time zone 'Europe/Tirane')::integer as day, sum(s.sum) as vehicles
 from qytet.series(qytet.streams(:cities, :sites, :devices, :channels, array['vehicle_count']),
 :till - interval '14 days', date_trunc('hour', :till), 'hour') s
 group by s."time"
-) h group by h.hour order by h.hour
+) h using (hour) group by n.hour order by n.hour
 """
 
 
