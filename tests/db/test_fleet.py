@@ -23,8 +23,8 @@ def heard(place, name, ago, every=MINUTE, hours=20, state=None, **more):
     """A device whose records came every so often for some hours, the last so long ago."""
     device = place.device(name, ["rssi"], **more)
     identity, last = number(place, device), place.now - ago
-    first = last - hours * HOUR
-    count = int((last - first) / every)
+    count = int(hours * HOUR / every)
+    first = last - (count - 1) * every
     place.db.execute(
         "insert into store.delivery (device_id, boot, received, first_seen, last_seen)"
         " values (%s, '9f3a01c2', int8multirange(int8range(1, %s)), %s, %s)",
@@ -34,7 +34,7 @@ def heard(place, name, ago, every=MINUTE, hours=20, state=None, **more):
     place.db.execute(
         "insert into store.delivery_hour (device_id, hour, received)"
         " select %(id)s, date_trunc('hour', t, 'UTC'), count(*)"
-        " from generate_series(%(last)s::timestamptz, %(first)s::timestamptz + interval '1 s', - %(every)s::interval) t"
+        " from generate_series(%(first)s::timestamptz, %(last)s::timestamptz, %(every)s::interval) t"
         " group by 2",
         {"id": identity, "first": first, "last": last, "every": every},
     )
@@ -186,13 +186,15 @@ def test_a_row_says_how_the_device_does(db):
     assert (row["boots_24h"], row["missing"], row["status"], row["profile"]) == (2, 2 + 1, OK, "air")
 
 
-def test_hours_show_what_arrived(db):
+@pytest.mark.parametrize("minute", [0, 59])
+def test_hours_show_what_arrived(db, minute):
     """From a device's first record on: 1 for an hour in which something came, 0 for one without."""
     place = Place(db)
+    place.now = place.now.replace(minute=minute) - HOUR
     device = heard(place, "a", 3 * HOUR, hours=4)
     this = place.now.replace(minute=0, second=0, microsecond=0)
     rows = place.ask(HOURS, place.cities, ALL, ALL, this - 12 * HOUR, place.now)
-    first = (place.now - 7 * HOUR).replace(minute=0, second=0, microsecond=0)
+    first = (place.now - 7 * HOUR + MINUTE).replace(minute=0, second=0, microsecond=0)
     hours = [first + n * HOUR for n in range(int((this - first) / HOUR) + 1)]
     last = place.now - 3 * HOUR
     assert [(row["time"], row["device"], row["online"]) for row in rows] == [
@@ -239,7 +241,9 @@ def test_events_are_told_without_a_devices_words(db):
             " values (%s, %s, 'abcdef01', 1, 'warning', 'a word of the device')",
             (identity, minute + timedelta(seconds=second)),
         )
-    this_hour = db.execute("select date_trunc('hour', now(), 'UTC')").fetchone()[0]
+    ((this_hour,),) = db.execute(
+        "select hour from qytet.delivery_hour where device = %s", (device,)
+    ).fetchall()
     rows = place.ask(EVENT, place.cities, ALL, place.now - 5 * HOUR, place.now + HOUR)
     told = {(row["time"], row["kind"], row["text"]) for row in rows}
     assert told == {
