@@ -94,6 +94,21 @@ def test_a_radio_that_fails_often_is_switched_off_and_on(micropython: MicroPytho
     assert said == [True, ["up", 0]]
 
 
+def test_a_network_that_leads_nowhere_is_joined_anew(micropython: MicroPython) -> None:
+    """Where the driver says `connected` and the broker is never reached, every tenth attempt begins with the radio."""
+    said = _join(
+        micropython,
+        "[1010] * 9",
+        """
+    for _ in range(10):
+        await tried(link.up())
+    say(station.said.count("connect"))
+    say([await tried(link.up()), station.said.count("connect"), station.said.count("off"), link.joins])
+""",
+    )
+    assert said == [1, ["up", 2, 1, 2]]
+
+
 # ---- the stream
 
 _STREAM = (

@@ -8,6 +8,8 @@ import gc
 
 _RESTART_AFTER = 5
 """Failures in a row."""
+_REJOIN_AFTER = 10
+"""Attempts to get to the broker since it joined: a network that leads nowhere says `connected` for ever."""
 _TRIES = 2
 """Times that the driver tries again by itself; then its status says why."""
 _WORDS = {
@@ -23,6 +25,12 @@ _WORDS = {
 
 async def up(link, station, wifi, join_ms, look_ms):
     """As `Wifi.up` says, which counts."""
+    if station.isconnected():
+        link.attempts += 1
+        if link.attempts < _REJOIN_AFTER:
+            return
+        await restart(station)
+    link.attempts = 0
     try:
         await join(station, wifi, join_ms, look_ms)
     except OSError:
@@ -63,14 +71,16 @@ async def restart(station):
     station.active(True)
 
 
-async def stream(broker, context):
-    """Reader and writer to the broker; verified if there is a context."""
+async def opened(link, broker, trust):
+    """As `Wifi.open` says, which keeps the context."""
+    if trust is not None and link.context is None:
+        link.context = trusting(trust)
     gc.collect()  # a handshake wants large pieces of memory
     host, port = broker["host"], broker["port"]
-    if context is None:
+    if link.context is None:
         return await asyncio.open_connection(host, port)
     name = broker.get("name") or host
-    return await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
+    return await asyncio.open_connection(host, port, ssl=link.context, server_hostname=name)
 
 
 def trusting(folder):

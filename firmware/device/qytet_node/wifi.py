@@ -1,7 +1,8 @@
 """The network: joins, says why it cannot, and opens the one stream to the broker, verified where TLS is asked for.
 
 One call joins once; who calls again and after what pause is the uplink's affair. The driver is never given a second
-`connect` while one is under way ("Wifi Internal Error"), and is switched off and on when joining fails often.
+`connect` while one is under way ("Wifi Internal Error"), and is switched off and on when joining fails often, or when
+it says that there is a network and no stream comes of it (`joining.py`).
 """
 
 import asyncio
@@ -21,8 +22,7 @@ class Wifi:
         self._patience = (join_ms, look_ms)
         self._joining = asyncio.Lock()
         self.context = None
-        self.failures = 0
-        self.joins = 0
+        self.failures = self.joins = self.attempts = 0
 
     @property
     def is_up(self):
@@ -40,12 +40,8 @@ class Wifi:
     async def up(self):
         """Return when there is an address. Raises OSError with the reason after one attempt."""
         async with self._joining:
-            if not self.is_up:
-                await lent("joining").up(self, self._station, self._wifi, *self._patience)
+            await lent("joining").up(self, self._station, self._wifi, *self._patience)
 
-    async def open(self):
-        """Reader and writer to the broker. Raises OSError, also for a certificate not to be trusted."""
-        joining = lent("joining")
-        if self._trust is not None and self.context is None:
-            self.context = joining.trusting(self._trust)
-        return await joining.stream(self._broker, self.context)
+    def open(self):
+        """To be awaited: reader and writer to the broker. Raises OSError, also for a certificate not to be trusted."""
+        return lent("joining").opened(self, self._broker, self._trust)
