@@ -163,15 +163,17 @@ def test_a_save_that_is_cut_leaves_a_total(micropython: MicroPython, tmp_path: P
         (text(500), text(600), 6),
         (text(500), b"", 5),
         (None, text(600), 6),
+        (None, b"", 12.34),  # the very first save was cut off
+        (None, text(600)[:7], 12.34),
     ):
         total.unlink(missing_ok=True)
         if old:
             total.write_bytes(old)
         new.write_bytes(torn)
-        found = _metered(micropython, tmp_path, "store, one = meter()", *steps)
+        found = _metered(micropython, tmp_path, "store, one = meter(start=1234)", *steps)
         assert found[1]["water_volume_total"] == said
     for broken in (b"", b"500 00000000", text(500)[:-1], b"\xff" * 12):
-        new.unlink(missing_ok=True)
+        new.write_bytes(broken)
         total.write_bytes(broken)
         assert _metered(micropython, tmp_path, "store, one = meter()", "one.start()") == [
             ["error", "checksum"]

@@ -23,7 +23,10 @@ class Total:
         self.failed = 0
 
     def load(self):
-        """Take over what was saved. Raises SensorError `checksum` if only broken files are there: never 0 again."""
+        """Take over what was saved. Raises SensorError `checksum` if it is broken: never 0 again.
+
+        A torn new file alone is the first save of all, cut off.
+        """
         found, broken = [], False
         for path in (self._path, self._path + ".new"):
             try:
@@ -32,7 +35,7 @@ class Total:
             except OSError:
                 continue
             except ValueError:
-                broken = True
+                broken = broken or path == self._path
         if broken and not found:
             raise SensorError(CHECKSUM, self._path)
         self._live = self.saved = max(found) if found else self._start
