@@ -140,7 +140,9 @@ def test_unplugged_and_put_back(tmp_path: Path, sensor: str) -> None:
             async with running(source, sink) as task:
                 await sink.until(lambda before=before: len(sink.readings) > before)  # type: ignore[misc]
                 wire.unplug()
-                assert isinstance(await ended(task), OSError)
+                error = await ended(task)
+                assert isinstance(error, OSError)
+                assert str(error) == f"{wire.path} is gone: the adapter was unplugged"
             async with running(source, sink) as task:
                 error = await ended(task)
                 assert isinstance(error, OSError)

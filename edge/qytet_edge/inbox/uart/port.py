@@ -33,6 +33,10 @@ _WORDS = {
 }
 
 
+_GONE = "returned no data"
+"""How pyserial, in a sentence without a number, tells of a port that hung up."""
+
+
 class Port:
     """An open serial port, 8N1, locked against others; an async context manager for one task.
 
@@ -162,9 +166,10 @@ class Port:
 
 def _in_words(path: str, error: OSError) -> OSError:
     """The same fault as a technician would say it; its number stays."""
-    words = _WORDS.get(error.errno or 0)
+    number = errno.EIO if _GONE in str(error) else error.errno or 0
+    words = _WORDS.get(number)
     if words is None:
         return error
     said = OSError(words.format(path))
-    said.errno = error.errno
+    said.errno = number
     return said
