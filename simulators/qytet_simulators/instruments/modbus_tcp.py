@@ -61,6 +61,8 @@ class TcpServer:
                 await self._take(header[:2], body, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             return
+        except asyncio.CancelledError:  # the loop ends; asyncio's server takes a cancelled task for an error
+            return
         finally:
             self._writers.discard(writer)
             writer.close()
