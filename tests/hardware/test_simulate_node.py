@@ -3,8 +3,10 @@
 Each test starts the command as a program, as a developer does.
 """
 
+import contextlib
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -118,3 +120,16 @@ def test_a_line_without_end_is_not_kept_for_ever() -> None:
     lines(b"the end\r\n")
     assert shown.getvalue().endswith("x" + "the end\n")
     assert len(shown.getvalue()) < 6000
+
+
+def test_whoever_read_the_console_may_go() -> None:
+    """A pipe that closes, as `| head` does, ends no bench in the middle: it is known, and nothing more is written."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    out = os.fdopen(theirs, "w")
+    lines = commands._Lines(out)
+    lines(b"one\r\ntwo\r\n")
+    assert isinstance(lines.error, BrokenPipeError)
+    lines(b"three\r\n")
+    with contextlib.suppress(BrokenPipeError):
+        out.close()

@@ -178,13 +178,16 @@ class _Life:
                 chip, around.wiring, access_point=point, speed=self.speed, start_unix_ms=self._start_ms()
             ) as board,
         ):
-            board.console.listen(_Lines(self.out))
+            lines = _Lines(self.out)
+            board.console.listen(lines)
             board.power_on()
-            self._live(board, stop)
+            self._live(board, lambda: stop() or lines.error is not None)
             watcher.wait_until(lambda: not watcher.waiting or stop(), self.settle)
             board.power_cut()
             lived_s = board.now_s()
             account = _account(chip, watcher)
+        if lines.error is not None:
+            raise lines.error
         return {
             "city": settings["city"],
             "device": settings["device"],
@@ -209,18 +212,27 @@ class _Life:
 
 
 class _Lines:
-    """Shows what the board says by whole lines."""
+    """Shows what the board says by whole lines. `error`: why it no longer can, as when whoever read them has gone."""
 
     def __init__(self, out: Any) -> None:
         self._out, self._held = out, b""
+        self.error: OSError | None = None
 
     def __call__(self, data: bytes) -> None:
         *lines, self._held = (self._held + data).split(b"\n")
         for line in lines:
             text = line.decode(errors="replace").rstrip("\r")
-            if text != _NOT_THE_BOARDS:
-                print(text, file=self._out, flush=True)
+            if text != _NOT_THE_BOARDS and self.error is None:
+                self._show(text)
         self._held = self._held[-_LONGEST_LINE:]
+
+    def _show(self, text: str) -> None:
+        try:
+            print(text, file=self._out, flush=True)
+        except (
+            OSError
+        ) as error:  # this is the bench's thread: it goes on, until who waits for it has seen this
+            self.error = error
 
 
 def _account(chip: FlashFile, watcher: Watcher) -> dict[str, Any]:
