@@ -60,7 +60,25 @@ def _states(panel: Panel, frames: Sequence[Frame]) -> Problems:
     bars = sum(len(frame.of(NUMBER, TEXT, BOOLEAN)) for frame in frames)
     page = panel.options.get("perPage", 20)
     beyond = [f"{bars} bars, and only {page} on its first page"] if bars > page else []
-    return [*_has_time(frames), *_has_values(frames, NUMBER, TEXT, BOOLEAN), *beyond]
+    return [*_has_time(frames), *_has_values(frames, NUMBER, TEXT, BOOLEAN), *beyond, *_words(panel, frames)]
+
+
+def _words(panel: Panel, frames: Sequence[Frame]) -> Problems:
+    """Each state has a word of its own; by threshold, Grafana would show the threshold's number instead."""
+    mappings = panel.defaults.get("mappings") or []
+    if not mappings:
+        return []
+    known = {code for mapping in mappings for code in mapping["options"]}
+    codes = {
+        f"{value:g}"
+        for frame in frames
+        for one in frame.of(NUMBER)
+        for value in one.values
+        if value is not None
+    }
+    found = [f"the state {code} has no word" for code in sorted(codes - known)]
+    by_threshold = (panel.defaults.get("color") or {}).get("mode") == "thresholds"
+    return [*found, "states are coloured by threshold, which hides their words"] if by_threshold else found
 
 
 def _has_time(frames: Sequence[Frame]) -> Problems:

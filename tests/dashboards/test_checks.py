@@ -70,6 +70,19 @@ ILL: list[tuple[str, Panel, Frame]] = [
         panel("state-timeline", {"perPage": 1}),
         frame(TIMES, ("label", TEXT, ["a", "b"]), ("state", INT8, [1, 2]), form="time_series"),
     ),
+    (
+        "2 has no word",
+        panel("state-timeline", defaults={"mappings": [{"type": "value", "options": {"1": {}}}]}),
+        frame(TIMES, ("label", TEXT, ["a", "b"]), ("state", INT8, [1, 2]), form="time_series"),
+    ),
+    (
+        "hides their words",
+        panel(
+            "state-timeline",
+            defaults={"mappings": [{"options": {"1": {}, "2": {}}}], "color": {"mode": "thresholds"}},
+        ),
+        frame(TIMES, ("label", TEXT, ["a", "b"]), ("state", INT8, [1, 2]), form="time_series"),
+    ),
     ("json", panel("table"), frame(("args", JSONB, [{}]))),
     ("no number", panel("stat"), frame(LABELS)),
     ("nothing but null", panel("gauge"), frame(("mean", FLOAT8, [None]))),

@@ -25,7 +25,7 @@ from grafana_foundation_sdk.models import geomap as geomaps
 from qytet.catalogue import Property, properties
 from qytet.units import display
 from qytet_dashboards.vocabulary.board import Panel
-from qytet_dashboards.vocabulary.colours import BAD, NEUTRAL, WARN, States, steps
+from qytet_dashboards.vocabulary.colours import BAD, NEUTRAL, UNKNOWN, WARN, States, steps
 from qytet_dashboards.vocabulary.sql import DATASOURCE, Sql
 from qytet_dashboards.vocabulary.units import decimals, grafana_unit
 from qytet_dashboards.vocabulary.words import Words
@@ -132,8 +132,7 @@ class Panels:
             .row_height(0.85)
             .per_page(_PAGE)
             .fill_opacity(85)
-            .color_scheme(_by_threshold())
-            .thresholds(states.thresholds())
+            .color_scheme(_by_word())
             .mappings([states.mapping(self.words)])
             .legend(_legend())
             .tooltip(_tooltip())
@@ -301,6 +300,11 @@ def _palette() -> dashboard.FieldColor:
 
 def _by_threshold() -> dashboard.FieldColor:
     return dashboard.FieldColor().mode(dashboards.FieldColorModeId.THRESHOLDS)
+
+
+def _by_word() -> dashboard.FieldColor:
+    """Colours of the value mappings. By threshold, a state timeline and its legend show `2+` for the word of 2."""
+    return dashboard.FieldColor().mode(dashboards.FieldColorModeId.FIXED).fixed_color(UNKNOWN)
 
 
 def _legend() -> common.VizLegendOptions:
