@@ -189,4 +189,4 @@ def _show(outcomes: Sequence[Outcome], *, interrupted: bool, as_json: bool) -> N
     Console(highlight=False).print(table)
     typer.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
     if counts["left"] or failed:
-        typer.echo("The same command again goes on with these.")
+        typer.echo("The same command again goes on with these (with those refused, if it has --test).")

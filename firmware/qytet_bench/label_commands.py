@@ -68,6 +68,7 @@ def description(
     site: Site = "",
     city: City = "",
     units: Annotated[bool, typer.Option("--units", help="List its keys with their units instead.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The units as JSON, too; all else is.")] = False,
 ) -> None:
     """Print what `qytet device register -` must be told of one node, or of all in a list: JSON."""
     common = bench_settings.load(config)
@@ -78,12 +79,15 @@ def description(
     else:
         raise InputError("No device is given.", do="Give --device, or --devices with a list.")
     if units:
-        _units(nodes)
+        _units(nodes, as_json=as_json)
         return
     typer.echo(json.dumps(describing.description(nodes, common), ensure_ascii=False, indent=1))
 
 
-def _units(nodes: list[NodeSettings]) -> None:
+def _units(nodes: list[NodeSettings], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({one.device: one.kind.units for one in nodes}))
+        return
     for one in nodes:
         for key, unit in one.kind.units.items():
             typer.echo(f"{one.device}  {key}  {unit}")

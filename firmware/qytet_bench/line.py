@@ -240,7 +240,7 @@ def _not_opened(url: str, error: BaseException) -> QytetError:
     words = str(error)
     if "Permission" in words or "Access is denied" in words:
         return serialport.refused(url)
-    if "lock" in words or "busy" in words:
+    if "exclusively lock" in words or "busy" in words:
         return serialport.busy(url, serialport.holders(url))
     return BoardError(
         f"The port {url} cannot be opened.",

@@ -115,9 +115,10 @@ def comes_back(port: str, limit_s: float) -> bool:
 
 
 def check_usable(port: str) -> None:
-    """Say why this device cannot be used, before anything is begun. Raises ServerError."""
+    """Say why this device cannot be used, before anything is begun. Raises NotFoundError or ServerError."""
     if is_address(port) or os.name != "posix":
         return
+    _existing(port)
     if not os.access(port, os.R_OK | os.W_OK):
         raise refused(port)
     if users := holders(port):

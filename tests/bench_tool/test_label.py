@@ -108,6 +108,8 @@ def test_units_are_those_of_the_catalogue(desk: Desk) -> None:
     shown = desk.run("description", "--device", "node-1", "--units").stdout.splitlines()
     assert "node-1  pm2_5  ug/m3" in shown
     assert "node-1  electrode_voltage_we:no2  mV" in shown
+    told = desk.says("description", "--device", "node-1", "--units", "--json")
+    assert [f"node-1  {key}  {unit}" for key, unit in told["node-1"].items()] == shown
 
 
 def _profile(name: str) -> dict[str, Any]:
