@@ -79,7 +79,9 @@ def test_ready_tells_what_is_away_and_nothing_is_lost(private_mosquitto, private
             private_postgres.start()
             worker.wait_ready()
             eventually(lambda: count(url) == 100, "100 stored")
-            private_mosquitto.stop()
+            eventually(lambda: worker.metric("held_bytes") == 0, "acknowledged, so the broker has room again")
+            assert worker.metric("duplicates_total") == 0
+            private_mosquitto.stop()  # an acknowledgement that is on its way now is lost, and its message comes again
             eventually(lambda: '"broker": false' in worker.get("/ready")[1], "not ready without the broker")
             private_mosquitto.start()
             worker.wait_ready()
@@ -88,7 +90,6 @@ def test_ready_tells_what_is_away_and_nothing_is_lost(private_mosquitto, private
             eventually(device.mqtt.is_connected, "the device is back")
             device.say(live("node", range(101, 151)))
             eventually(lambda: count(url) == 150, "150 stored")
-            assert worker.metric("duplicates_total") == 0
         assert count(url) == 150
 
 
