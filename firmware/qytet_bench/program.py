@@ -71,7 +71,7 @@ def _texts(source: Path) -> dict[str, str]:
     texts = {f"qytet_node/{path.relative_to(source / 'qytet_node').as_posix()}": path for path in modules}
     contract = Path(qytet_contract.__file__).parent
     texts |= {f"qytet_contract/{name}.py": contract / f"{name}.py" for name in _CONTRACT}
-    found = {name: path.read_text() for name, path in texts.items()}
+    found = {name: path.read_text(encoding="utf-8") for name, path in texts.items()}
     for name, text in found.items():
         privacy.check(name, text)
     return found
@@ -89,7 +89,7 @@ def _shrunk(texts: Mapping[str, str], root: Iterable[str]) -> dict[str, str]:
 
 
 def _compile(name: str, text: str, path: Path) -> bytes:
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     target = path.with_suffix(".mpy")
     # Optimised by 3: no line numbers, a fifteenth of the program. A traceback names the module, whose name is in memory
     # anyway, and no path.
@@ -101,7 +101,7 @@ def _compile(name: str, text: str, path: Path) -> bytes:
 
 
 def _version(path: Path) -> str:
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "VERSION":
             return str(ast.literal_eval(node.value))
     raise QytetError(f"{path} names no VERSION.")

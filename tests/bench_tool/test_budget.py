@@ -3,6 +3,8 @@
 import ast
 import json
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +201,14 @@ def micropython_modules() -> list[Path]:
 def test_the_program_is_built_the_same_twice() -> None:
     """A version of the program has one SHA-256, whoever builds it."""
     assert build() == build()
+
+
+def test_the_program_is_built_the_same_in_every_locale() -> None:
+    """The sources are UTF-8, whatever a technician's machine takes a text for."""
+    code = "from qytet_bench import program; program.build()"
+    strict = ("-X", "warn_default_encoding", "-W", "error::EncodingWarning:qytet_bench.program")
+    done = subprocess.run([sys.executable, *strict, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_script_that_says_nothing_is_told() -> None:
