@@ -27,12 +27,13 @@ async def serving(folder: Path, state: Callable[[], dict[str, Any]]) -> AsyncIte
     """Answer while the block runs. Raises ServerError if the socket cannot be made."""
 
     async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            writer.write(json.dumps(state(), ensure_ascii=False).encode())
-            await asyncio.wait_for(writer.drain(), _ANSWER_S)
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                writer.write(json.dumps(state(), ensure_ascii=False).encode())
+                writer.close()
+                await writer.wait_closed()
+        except OSError:  # it hung up, or does not read; TimeoutError is one
+            writer.transport.abort()
 
     path = folder / SOCKET
     listener = _listener(path)

@@ -40,6 +40,28 @@ def test_status_survives_a_rude_client(tmp_path: Path) -> None:
     assert asyncio.run(main()) == {"text": "x" * 1_000_000}
 
 
+def test_a_client_that_does_not_read_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks and does not take the answer is hung up on: neither its answer nor its task stays."""
+    monkeypatch.setattr(status, "_ANSWER_S", 0.05)
+
+    async def main() -> None:
+        answering: asyncio.Future[asyncio.Task[None] | None] = asyncio.get_running_loop().create_future()
+
+        def state() -> dict[str, str]:
+            answering.set_result(asyncio.current_task())
+            return {"text": "x" * 5_000_000}
+
+        async with status.serving(tmp_path, state):
+            with socket.socket(socket.AF_UNIX) as deaf:
+                deaf.connect(str(tmp_path / status.SOCKET))
+                task = await asyncio.wait_for(answering, 10)
+                assert task is not None
+                await asyncio.wait({task}, timeout=10)
+                assert task.done()
+
+    asyncio.run(main())
+
+
 def test_too_long_a_path_is_explained(tmp_path: Path) -> None:
     """A data folder whose path is too long for a unix socket is told, not cut."""
     folder = tmp_path / ("x" * 100)
