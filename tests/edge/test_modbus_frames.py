@@ -73,6 +73,13 @@ def test_a_write_is_confirmed_by_its_own_words() -> None:
     assert find_rtu(asked, _rtu("01 06 0010 0002")) is None
 
 
+def test_a_sound_answer_that_came_too_late_is_called_so() -> None:
+    """It has no bad checksum and is no noise, and a TCP stream that brought it has not lost its step."""
+    for error in (explain_rtu(ASKED, b"\xff" + TOLD), explain_tcp(TCP_ASKED, TCP_TOLD)):
+        assert isinstance(error, NoAnswerError)
+        assert "too late" in str(error)
+
+
 def test_silence_is_no_garbage() -> None:
     """Nothing heard, or only oneself, is silence."""
     assert isinstance(explain_rtu(ASKED, b""), NoAnswerError)

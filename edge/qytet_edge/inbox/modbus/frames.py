@@ -60,6 +60,8 @@ def explain_rtu(request: bytes, heard: bytes) -> BusError:
     unit, function = request[0], request[1]
     if not heard or heard == request:  # some two-wire adapters hear themselves
         return NoAnswerError(f"unit {unit} is silent")
+    if find_rtu(request, heard):
+        return _late(unit)
     if (other := _other_unit(unit, function, heard)) is not None:
         return GarbledError(f"unit {other} answered in the place of unit {unit}", "other unit")
     header = bytes((unit, function))
@@ -88,9 +90,16 @@ def explain_tcp(request: bytes, heard: bytes) -> BusError:
     unit = request[6]
     if not heard:
         return NoAnswerError(f"unit {unit} is silent")
+    if find_tcp(request, heard):
+        return _late(unit)
     if heard[2:4] == b"\0\0" and len(heard) > _HEADER and heard[6] != unit:
         return GarbledError(f"unit {heard[6]} answered in the place of unit {unit}", "other unit")
     return GarbledError(f"unit {unit} was asked; {len(heard)} bytes came that are no answer", "noise")
+
+
+def _late(unit: int) -> BusError:
+    """A sound answer that came in the very moment in which time was up."""
+    return NoAnswerError(f"unit {unit} answered too late: give it a longer timeout_s")
 
 
 def _fits_tcp(asked: bytes, told: bytes) -> bool:
