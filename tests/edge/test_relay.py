@@ -1,9 +1,11 @@
 """The relay on a real Mosquitto: what a node says is acknowledged when it is kept, and the city's words come back."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -14,7 +16,9 @@ from qytet_contract import notices, records, strictjson, topics
 from qytet_edge.desk import Account, Desk
 from qytet_edge.inbox.kinds import Context
 from qytet_edge.inbox.relay import Config, Nodes, create, probe
+from qytet_edge.inbox.relay.local import LocalBroker
 from qytet_edge.spool import Limits, Spool
+from qytet_edge.uplink import Address
 from tests.core.mqtt_client import Client
 from tests.edge.memory_sink import MemorySink
 from tests.servers.mosquitto import MosquittoServer
@@ -249,6 +253,18 @@ def test_a_broker_that_dies_is_met_again(broker: MosquittoServer, tmp_path: Path
                 say(node, (topic("obs"), obs(1)))
                 await sink.until(lambda: len(sink.relayed) == 1)
         assert "ended" in sink.troubles[0][1]
+
+    run(work)
+
+
+def test_a_goodbye_that_comes_late_meets_a_line_that_has_ended() -> None:
+    """The timer that cuts a broker which takes no goodbye may find the connection gone: that is no error."""
+
+    async def work() -> None:
+        made = LocalBroker(Address("127.0.0.1", 1), "late", [], window=1)
+        with socket.socket() as unconnected:
+            made._client = SimpleNamespace(socket=lambda: unconnected)  # type: ignore[assignment]
+            made._sever()
 
     run(work)
 

@@ -143,7 +143,8 @@ class LocalBroker:
     def _sever(self) -> None:
         sock: Any = self._client.socket()
         if sock is not None:
-            sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # it has just ended by itself
+                sock.shutdown(socket.SHUT_RDWR)
 
     # What follows runs in paho's thread.
 
