@@ -53,7 +53,7 @@ class Killer(Happening):
 
 
 class Filler(Happening):
-    """Fills the disk now and then, and frees it some seconds after the gateway has said so (or has died)."""
+    """Fills the disk now and then, and frees it a moment after the gateway has said so, in whichever of its lives."""
 
     def __init__(
         self,
@@ -74,13 +74,12 @@ class Filler(Happening):
                 return
             self._disk.fill()
             self._done["fill disk"] += 1
-            self._done["said full"] += self._noticed(self._luck.uniform(3.0, 6.0))
+            self._done["said full"] += self._noticed()
             self._stop.wait(self._luck.uniform(0.5, 2.0))
             self._disk.free()
 
-    def _noticed(self, seconds: float) -> bool:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not self._stop.wait(0.1):
+    def _noticed(self) -> bool:
+        while time.monotonic() < self._until and not self._stop.wait(0.1):
             state = self._gateway.state()
             if state is not None and state["spool"]["full_since_ms"] is not None:
                 return True
