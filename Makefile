@@ -58,6 +58,8 @@ generate: environment-dev ## Make the generated files anew
 	$(PYTHON_HERE) docs/alerts_page.py
 	$(PYTHON_HERE) docs/boards_page.py
 	$(PYTHON_HERE) docs/generate.py
+	.venv/bin/qytet api openapi --output docs/reference/openapi.json
+	.venv/bin/qytet api reference --output docs/reference/api.md
 
 pictures: test-servers ## Draw the tutorial's pictures of the terminal anew, from what the commands say
 	@$(PYTHON_HERE) docs/pictures.py
