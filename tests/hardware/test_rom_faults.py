@@ -52,7 +52,7 @@ def test_run_after_run_until_one_is_well(
     port: RomPort, write: list[str], flash: FlashFile, tmp_path: Path
 ) -> None:
     """Each fault that esptool gives up on ends its run with code 2 and a reason, and leaves the next run a chance."""
-    esptool = Esptool(tmp_path, limit_s=1.0)
+    esptool = Esptool(tmp_path, limit_s=2.0)
     for fault, reason in (
         (Fault(Act.IGNORE, Command.SYNC, times=0), "Failed to connect to ESP32: No serial data received"),
         (Fault(Act.LOSE_REPLY, BLOCK, first=2), "No more data to read from the serial port"),

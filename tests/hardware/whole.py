@@ -16,6 +16,7 @@ from qytet_bench.program import SOURCE, Program
 from qytet_simulators.hardware.board import Board
 from qytet_simulators.hardware.flash import FlashFile
 from qytet_simulators.hardware.profiles import Surroundings, surroundings
+from qytet_simulators.hardware.wires import Pace
 from tests.core.mqtt_client import Client
 from tests.hardware.bench import filesystem
 from tests.hardware.node import put
@@ -23,6 +24,8 @@ from tests.servers.mosquitto import MosquittoServer
 
 BOARD = "esp32-devkitc"
 _HOST = "broker.test"
+_PACE = Pace(patience_s=2.5)
+"""Longer than a busy machine keeps the broker from answering: the board's time would fly by meanwhile."""
 
 
 def profile_of(name: str) -> dict[str, Any]:
@@ -137,6 +140,6 @@ def whole_node(
     hosts: dict[str | tuple[str, int], tuple[str, int]] = {_HOST: ("127.0.0.1", port)}
     with (
         City(broker, device) as city,
-        Board(flash, around.wiring, hosts=hosts, **options) as board,
+        Board(flash, around.wiring, hosts=hosts, pace=_PACE, **options) as board,
     ):
         yield Whole(board, city, around, profile)
