@@ -66,6 +66,13 @@ class Desk:
     def write(self) -> None:
         self.config.write_text("\n".join(_toml(self.common)))
 
+    def listed(self, text: str) -> Path:
+        """A list of devices, its owner's alone."""
+        path = self.folder / "devices.csv"
+        path.write_text(text)
+        path.chmod(0o600)
+        return path
+
     def run(self, *arguments: str, typed: str | None = None) -> Result:
         """The command with `--config`; an error of ours is raised."""
         result = CliRunner().invoke(app, [*arguments, "--config", str(self.config)], input=typed)

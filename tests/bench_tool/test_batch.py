@@ -1,9 +1,10 @@
-"""A tray of boards: checked whole first, each device once, resumable after any break, nothing mixed up."""
+"""A tray of boards: each device once, resumable after any break, nothing mixed up."""
 
 import functools
+import itertools
 import json
 import os
-import subprocess
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,10 +14,11 @@ import pytest
 import typer
 
 from qytet.errors import InputError
-from qytet_bench import batch_commands, journal, program, serialport, tray
+from qytet_bench import batch_commands, filesystem, journal, program, serialport
 from qytet_bench import flash as flashing
 from qytet_bench.acceptance import commands as acceptance
 from qytet_bench.batch import Outcome, State
+from qytet_bench.esptool import Chip, Region
 from qytet_bench.flash import HalfWritten, MixedUpError
 from qytet_bench.node import node
 from qytet_bench.program import Program
@@ -32,19 +34,6 @@ def _program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "build", lambda: Program("9.9.9", {"qytet_node/app.mpy": b"x"}, {}))
 
 
-def listed(desk: Desk, text: str) -> Path:
-    path = desk.folder / "devices.csv"
-    path.write_text(text)
-    path.chmod(0o600)
-    return path
-
-
-def mistakes(desk: Desk, text: str) -> list[tuple[int, str]]:
-    with pytest.raises(tray.TrayError) as caught:
-        tray.read(listed(desk, text), desk.settings)
-    return caught.value.mistakes
-
-
 def batch(desk: Desk, *ports: str, options: tuple[str, ...] = ()) -> tuple[int, dict[str, Any], str]:
     """Exit code, the JSON, and what was said."""
     named = [word for port in ports for word in ("--port", port)]
@@ -56,97 +45,9 @@ def states(document: dict[str, Any]) -> list[str]:
     return [device["state"] for device in document["devices"]]
 
 
-def test_all_mistakes_are_told_at_once_with_their_lines(desk: Desk) -> None:
-    """Each wrong line is named with its number, before any board is touched; several in one file at once."""
-    found = mistakes(
-        desk,
-        "device,site,profile,board,password,notes\n"
-        "node-1,skenderbej,air,,,\n"
-        "Node 2,skenderbej,air,,,\n"
-        ",skenderbej,,,,\n"
-        '\n"node-3",skenderbej,weather,,,"two\nlines"\n'
-        "node-1,blloku,,,,\n"
-        "node-4,blloku,,esp8266,,\n"
-        "node-5,blloku,,,short,\n"
-        "node-6,blloku,,,a-long-password,\n"
-        "node-7,blloku,,,a-long-password,\n"
-        "node-8,blloku,,,,,,\n",
-    )
-    assert [line for line, _ in found] == [3, 4, 7, 8, 9, 10, 12, 13]
-    words = [
-        "cannot be a device",
-        "names no device",
-        "no profile",
-        "line 2 already",
-        "no board",
-        "cannot be used",
-    ]
-    for (_, text), word in zip(found, [*words, "password of line 11", "8 cells"], strict=True):
-        assert word in text
-    assert not any("a-long-password" in text or "short" in text for _, text in found)
-    assert not desk.vault.folder.exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "words"),
-    [
-        ("site\nx\n", 1, "device is missing"),
-        ("device,colour\nnode-1,red\n", 1, "colour"),
-        ("device,device\nnode-1,node-2\n", 1, "twice"),
-        ("device\n", 1, "no device in it"),
-        ("", 1, "no device in it"),
-        ('device\n"node-1\n', 3, "no CSV"),
-    ],
-)
-def test_a_list_that_is_none_is_told(desk: Desk, text: str, line: int, words: str) -> None:
-    """A wrong first line, an empty file and broken quotes are mistakes like others."""
-    found = mistakes(desk, text)
-    assert any(words in told and at <= line for at, told in found)
-
-
-def test_what_spreadsheets_write_is_read(desk: Desk) -> None:
-    """Byte order mark, semicolons, carriage returns, capital headings and empty lines are no mistakes."""
-    path = listed(desk, "")
-    path.write_bytes(
-        "\ufeffDevice;Site;Notes\r\nnode-1;skenderbej;Rruga e Dëshmorëve\r\n;;\r\nnode-2;blloku;\r\n".encode()
-    )
-    rows = tray.read(path, desk.settings)
-    assert [(row.line, row.node.device, row.node.site) for row in rows] == [
-        (2, "node-1", "skenderbej"),
-        (4, "node-2", "blloku"),
-    ]
-    assert rows[0].notes == "Rruga e Dëshmorëve"
-    path.write_bytes(b"device;notes\nnode-1;D\xebshmor\n")
-    with pytest.raises(tray.TrayError, match="line 2: It is no UTF-8"):
-        tray.read(path, desk.settings)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="Windows keeps users apart by other means")
-def test_a_list_with_passwords_is_its_owners_alone(desk: Desk) -> None:
-    """Issued passwords in a list that others can read are refused; in a private one they are what is flashed."""
-    path = listed(desk, "device,password\nnode-1,issued-by-the-city\n")
-    path.chmod(0o644)
-    with pytest.raises(InputError, match="chmod 600"):
-        tray.read(path, desk.settings)
-    path.chmod(0o600)
-    (row,) = tray.read(path, desk.settings)
-    assert "issued-by-the-city" not in repr(row)
-    desk.vault.adopt("node-1", "another-password")
-    with pytest.raises(tray.TrayError, match="another password"):
-        tray.read(path, desk.settings)
-
-
-def test_an_image_that_is_missing_is_a_mistake_of_the_list(desk: Desk) -> None:
-    """A chip without a usable MicroPython image is told once, at the first line that needs it."""
-    (desk.folder / "esp32c3.bin").unlink()
-    ((line, text),) = mistakes(desk, "device,board\na,\nb,esp32-c3-devkitm\nc,esp32-c3-devkitm\n")
-    assert line == 3
-    assert "esp32c3.bin" in text
-
-
 def test_a_tray_is_done_once(desk: Desk, boards: FakeBoards, tmp_path: Path) -> None:
     """Each board becomes one device; what is done is not done again, what failed and what is left is."""
-    listed(desk, "device,site\nnode-1,skenderbej\nnode-2,blloku\nnode-3,blloku\n")
+    desk.listed("device,site\nnode-1,skenderbej\nnode-2,blloku\nnode-3,blloku\n")
     one = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
     two = boards.plug(tmp_path / "usb2", "24:0a:c4:00:00:02", FAILED)
     code, document, said = batch(desk, one, two)
@@ -184,7 +85,7 @@ def test_a_tray_is_done_once(desk: Desk, boards: FakeBoards, tmp_path: Path) -> 
 
 def test_a_board_that_is_another_device_is_put_aside(desk: Desk, boards: FakeBoards, tmp_path: Path) -> None:
     """The board of a done device, offered again, is not made the next device; the next board is."""
-    listed(desk, "device\nnode-1\nnode-2\n")
+    desk.listed("device\nnode-1\nnode-2\n")
     one = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
     two = boards.plug(tmp_path / "usb2", "24:0a:c4:00:00:02")
     code, document, said = batch(desk, one, one, two)
@@ -197,7 +98,7 @@ def test_a_person_may_say_that_a_board_becomes_another(
     desk: Desk, boards: FakeBoards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same MAC address again is asked about; a yes makes it the new device, and the old one is without a board."""
-    listed(desk, "device\nnode-1\nnode-2\n")
+    desk.listed("device\nnode-1\nnode-2\n")
     one = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
     asked: list[str] = []
 
@@ -233,7 +134,7 @@ def test_a_label_that_cannot_be_made_undoes_no_board(
     desk: Desk, boards: FakeBoards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder for labels that is none is told; the boards are flashed, shown as that, and not flashed again."""
-    listed(desk, "device\nnode-1\n")
+    desk.listed("device\nnode-1\n")
     port = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
     (tmp_path / "labels").touch()
     shown: list[Outcome] = []
@@ -249,7 +150,7 @@ def test_ctrl_c_at_a_question_ends_as_everywhere(
     desk: Desk, boards: FakeBoards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever presses Ctrl-C when asked has interrupted the tray: exit code 130, and what is done is shown."""
-    listed(desk, "device\nnode-1\nnode-2\n")
+    desk.listed("device\nnode-1\nnode-2\n")
     one = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
 
     def pressed(*_: object, **__: object) -> bool:
@@ -271,7 +172,7 @@ def test_ctrl_c_keeps_what_is_done(
     desk: Desk, boards: FakeBoards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Interrupted in the second board, the batch tells how it stands, exits 130, and goes on there the next time."""
-    listed(desk, "device\nnode-1\nnode-2\n")
+    desk.listed("device\nnode-1\nnode-2\n")
     ports = [boards.plug(tmp_path / f"usb{n}", f"24:0a:c4:00:00:0{n}") for n in (1, 2)]
     real = flashing._write
 
@@ -296,7 +197,7 @@ def test_a_node_that_fails_its_test_is_tested_again_and_not_flashed_again(
     desk: Desk, boards: FakeBoards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With --test a device is done when it is accepted; the next run only repeats the test, without a board."""
-    listed(desk, "device\nnode-1\n")
+    desk.listed("device\nnode-1\n")
     port = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
     with pytest.raises(InputError, match="address is not known"):
         batch(desk, port, options=("--test",))  # before any board is touched
@@ -326,12 +227,72 @@ def test_a_node_that_fails_its_test_is_tested_again_and_not_flashed_again(
     assert asked == ["node-1"] * 2
 
 
+class Cut(BaseException):
+    """The machine has died."""
+
+
+def test_a_cut_at_any_step_mixes_nothing_up(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever a tray ends, the same command finishes it: each board is one device, with that device's credential."""
+    macs = {str(tmp_path / f"usb{n}"): f"24:0a:c4:00:00:0{n}" for n in (1, 2)}
+    on_board: dict[str, str] = {}
+    steps, cut_at = itertools.count(1), 0
+
+    def step() -> None:
+        if next(steps) == cut_at:
+            raise Cut
+
+    class Tool:
+        attempts = 1
+
+        def __init__(self, port: str, *_: object, **__: object) -> None:
+            self.port = port
+
+        def identify(self) -> Chip:
+            step()
+            return Chip("esp32", "ESP32", macs[self.port], 4 << 20)
+
+        def write(self, _chip: str, regions: list[Region], _progress: object) -> None:
+            step()
+            told = json.loads(filesystem.read(regions[1].path.read_bytes())["/etc/node.json"])
+            on_board[macs[self.port]] = told["broker"]["password"]
+            step()
+
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        step()
+        real(descriptor)
+        step()
+
+    monkeypatch.setattr(flashing, "Esptool", Tool)
+    monkeypatch.setattr(os, "fsync", fsync)
+    for port in macs:
+        Path(port).touch()
+    ended = False
+    while not ended:
+        for path in (desk.vault.folder, desk.folder / "devices.csv.journal"):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        on_board.clear()
+        desk.listed("device\nnode-1\nnode-2\n")
+        steps, cut_at = itertools.count(1), cut_at + 1
+        try:
+            batch(desk, *macs)
+            ended = True
+        except Cut:
+            code, document, _ = batch(desk, *macs)
+            assert (code, states(document)) == (0, ["flashed", "flashed"]), cut_at
+        assert {found.board: found.password for found in desk.vault} == on_board, cut_at
+    assert cut_at > 30
+
+
 def test_changed_lines_of_done_devices_are_named(desk: Desk, boards: FakeBoards, tmp_path: Path) -> None:
     """A device that is done with another profile than the list now says is not silently taken for right."""
-    listed(desk, "device,profile\nnode-1,air\n")
+    desk.listed("device,profile\nnode-1,air\n")
     port = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
     batch(desk, port)
-    listed(desk, "device,profile\nnode-1,water\n")
+    desk.listed("device,profile\nnode-1,water\n")
     code, document, _ = batch(desk, port)
     assert code == 0
     assert "profile air, now water" in document["devices"][0]["why"]
@@ -342,49 +303,11 @@ def test_changed_lines_of_done_devices_are_named(desk: Desk, boards: FakeBoards,
         batch(desk, port, options=("--again", "node-9"))
 
 
-def test_the_journal_survives_half_a_line(tmp_path: Path) -> None:
-    """After a power cut in the middle of a line, what stands before and what is noted after are both read."""
-    path = tmp_path / "devices.csv.journal"
-    with journal.opened(path) as notes:
-        notes.note("node-1", "flashed", mac="m")
-    whole = path.read_bytes()
-    for cut in range(len(whole) - 1):
-        path.write_bytes(whole + whole[:cut].replace(b"node-1", b"node-2"))
-        with journal.opened(path) as notes:
-            assert notes.last("node-1")["state"] == "flashed"
-            assert notes.last("node-2") == {}
-            notes.note("node-3", "flashed")
-        with journal.opened(path) as notes:
-            assert notes.last("node-3")["state"] == "flashed"
-
-
-def test_two_benches_do_not_share_a_journal(tmp_path: Path) -> None:
-    """A second bench at the same tray is refused while the first runs; a lock that a power cut left is no obstacle."""
-    path = tmp_path / "devices.csv.journal"
-    hold = (
-        "import sys\nfrom pathlib import Path\nfrom qytet_bench import journal\n"
-        "with journal.opened(Path(sys.argv[1])):\n    print('ours', flush=True)\n    sys.stdin.read()\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "ours\n"
-        with pytest.raises(InputError, match=f"process {other.pid}"), journal.opened(path):
-            pass
-        other.kill()
-    path.with_name(path.name + ".lock").write_text(
-        str(os.getppid())
-    )  # after a restart its number is another's
-    with journal.opened(path) as notes:
-        notes.note("node-1", "flashed")
-
-
 def test_boards_are_waited_for_and_asked_for_by_name(
     desk: Desk, boards: FakeBoards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without ports the next device is named, a board that is plugged in is it, and without one the batch ends."""
-    listed(desk, "device,site\nnode-1,skenderbej\nnode-2,blloku\n")
+    desk.listed("device,site\nnode-1,skenderbej\nnode-2,blloku\n")
     port = boards.plug(tmp_path / "usb1", "24:0a:c4:00:00:01")
     modem = serialport.Port("/dev/modem", "", "", "")
     found = [modem, serialport.Port(port, "", "CP210x", "")]
@@ -402,7 +325,7 @@ def test_boards_are_waited_for_and_asked_for_by_name(
 
 def test_checking_touches_nothing(desk: Desk) -> None:
     """`--check` says how many devices are right, and makes neither credentials nor a journal."""
-    path = listed(desk, "device\nnode-1\n")
+    path = desk.listed("device\nnode-1\n")
     assert desk.says("batch", str(path), "--check", "--json") == {"devices": 1}
     assert not desk.vault.folder.exists()
     assert not path.with_name("devices.csv.journal").exists()
