@@ -15,6 +15,16 @@ asyncio.sleep_ms = lambda ms, true=asyncio.sleep_ms: true(0)
 """
 """A driver's pauses take no time here: nothing but what it counts itself ends its waits."""
 
+EDGES = """
+import json, os
+from pins import Clock, Pin, press
+from qytet_node.drivers.edges import Edges, Hardware
+from qytet_node.drivers.total import Total
+from qytet_node.drivers.pulse import Pulse
+clock, pin = Clock(), Pin()
+"""
+"""A pin that is switched by hand, on a clock of its own, and what counts its edges."""
+
 
 def drive(vm: MicroPython, setup: str, *steps: str, path: tuple[Path, ...] = ()) -> list[Any]:
     """Each step is an expression that gives a coroutine; a SensorError becomes ["error", code]."""
