@@ -177,6 +177,28 @@ def test_panels_stand_side_by_side(board: Board) -> None:
             assert not _overlap(one, other), (one, other)
 
 
+@pytest.mark.parametrize("board", boards(), ids=[board.uid for board in boards()])
+def test_no_table_is_wider_than_its_panel(board: Board) -> None:
+    """On a screen 1366 wide the columns of a table fit its panel, each that takes what is left at least 60 pixels."""
+    for panel in (one for one in board.panels if one.type == "table"):
+        least = panel.defaults["custom"]["minWidth"]
+        assert least >= 60
+        columns: dict[str, int] = {}
+        hidden = set()
+        for override in panel.overrides:
+            name = override["matcher"]["options"]
+            said = {one["id"]: one["value"] for one in override["properties"]}
+            columns[name] = said.get("custom.width") or columns.get(name, 0)
+            hidden |= {name} if said.get("custom.hidden") else set()
+        wanted = sum(width or least for name, width in columns.items() if name not in hidden)
+        assert wanted <= _inner_width(panel.json["gridPos"]["w"]), panel.name
+
+
+def _inner_width(columns: int) -> float:
+    """Pixels within a panel: 24 columns, 8 between them, share the screen less its margins of 16; less the border."""
+    return (1366 - 2 * 16 - 23 * 8) / _COLUMNS * columns + 8 * (columns - 1) - 18
+
+
 def _overlap(one: Json, other: Json) -> bool:
     return (
         one["x"] < other["x"] + other["w"]

@@ -49,8 +49,8 @@ when this_year > allowed then 2 when this_year > 0 then 1 else 0 end as verdict,
 from qytet.air_exceedance(:cities, :sites, :devices, :since, :till, ${directive:sqlstring})
 order by verdict desc, highest / nullif(limit_value, 0) desc nulls last, device limit 200
 """
-# A city's wind and traffic, whatever station is chosen: they stand elsewhere in it. In a panel of a quarter of the
-# width fits what fits a range four times as long.
+# A city's wind and traffic, whatever station is chosen: they stand elsewhere in it. In so narrow a panel
+# fits what fits a range four times as long.
 _WIND = """
 select s."time", c.name as metric, s.mean as value
 from qytet.city_series(:cities, 'wind_speed', :since, :till, :resolution) s join qytet.city c using (city)
@@ -100,9 +100,9 @@ def build(language: str, cities: Sequence[City]) -> Iterator[Board]:  # noqa: AR
             (_map(panels), 8, 7),
             (panels.states("index", _INDEX, AIR_INDEX), 16, 7),
             *((_pollutant(panels, name), 6, 6) for name in ("pm2_5", "pm10", "no2", "o3")),
-            (_exceeded(panels), 10, 7),
+            (_exceeded(panels), 11, 7),
             (panels.lines("wind", _WIND, "velocityms").decimals(1).min(0), 5, 7),
-            (panels.lines("traffic", _TRAFFIC).decimals(0).min(0), 5, 7),
+            (panels.lines("traffic", _TRAFFIC).decimals(0).min(0), 4, 7),
             (_flagged(panels), 4, 7),
         ],
         rows=[(words("more"), _more(panels))],
@@ -176,14 +176,14 @@ def _exceeded(panels: Panels) -> table.Panel:
         panels.table("exceedances", _EXCEEDED, titles).no_value(words("no_hour")),
         words,
         Field("device", link=link_to("air", words.language, ["city", "device"])),
-        Field("property", names=_names(), width=110),
-        Field("averaging", names={name: f"board_air.averaging_{name}" for name in _AVERAGING}, width=70),
-        Field("highest", decimals=1, empty="–", width=70),
-        Field("limit_value", decimals=0, width=65),
-        Field("exceeded", thresholds=steps(OK, (1, POOR)), colour="text", width=65),
-        Field("this_year", width=65),
-        Field("allowed", empty="–", width=65),
-        Field("verdict", title="verdict", names=_VERDICT, thresholds=verdict, width=90),
+        Field("property", names=_names(), width=85),
+        Field("averaging", names={name: f"board_air.averaging_{name}" for name in _AVERAGING}, width=60),
+        Field("highest", decimals=1, empty="–", width=60),
+        Field("limit_value", decimals=0, width=55),
+        Field("exceeded", thresholds=steps(OK, (1, POOR)), colour="text", width=55),
+        Field("this_year", width=60),
+        Field("allowed", empty="–", width=55),
+        Field("verdict", title="verdict", names=_VERDICT, thresholds=verdict, width=70),
         Field("time", hidden=True),
         Field("city", hidden=True),
         Field("site", hidden=True),

@@ -161,10 +161,10 @@ def _state(panels: Panels) -> list[Placed]:
 
 def _works(panels: Panels) -> list[Placed]:
     return [
-        (panels.of("water_tank_level"), 6, 8),
+        (panels.of("water_tank_level"), 5, 8),
         (_night(panels), 6, 8),
         (_faults(panels), 6, 8),
-        (_quiet(panels), 6, 8),
+        (_quiet(panels), 7, 8),
     ]
 
 
@@ -205,10 +205,10 @@ def _traffic(panels: Panels) -> table.Panel:
         panels.table("traffic", _TRAFFIC, titles).no_value(words("no_traffic")),
         words,
         Field("site_name", link=link_to("traffic", words.language, ["city", "site"])),
-        Field("service", states=SERVICE, width=80),
-        Field("flow", "suffix:1/h", 0, empty="–", width=90),
-        Field("speed", "velocitykmh", 0, empty="–", width=90),
-        Field("age", "dtdhms", 0, thresholds=_AGE, colour="text", width=90, empty="–"),
+        Field("service", states=SERVICE, width=60),
+        Field("flow", "suffix:1/h", 0, empty="–", width=80),
+        Field("speed", "velocitykmh", 0, empty="–", width=75),
+        Field("age", "dtdhms", 0, thresholds=_AGE, colour="text", width=80, empty="–"),
         Field("city", hidden=True),
         Field("site", hidden=True),
     )
@@ -221,9 +221,9 @@ def _night(panels: Panels) -> table.Panel:
         panels.table("night", _NIGHT, titles).no_value(words("no_night")),
         words,
         Field("device", link=link_to("water", words.language, ["city", "device"])),
-        Field("night_flow", "suffix:m³/h", 1, width=85),
-        Field("baseline", "suffix:m³/h", 1, empty="–", width=85),
-        Field("share", "percent", 0, thresholds=steps(OK, (120, WARN), (150, BAD)), empty="–", width=70),
+        Field("night_flow", "suffix:m³/h", 1, width=75),
+        Field("baseline", "suffix:m³/h", 1, empty="–", width=75),
+        Field("share", "percent", 0, thresholds=steps(OK, (120, WARN), (150, BAD)), empty="–", width=60),
         Field("city", hidden=True),
     )
 
@@ -235,8 +235,8 @@ def _faults(panels: Panels) -> table.Panel:
         panels.table("faults", _FAULTS, titles).no_value(words("no_fault")),
         words,
         Field("label", link=link_to("lighting", words.language, ["city", "device"])),
-        Field("state", states=LAMP, width=110),
-        Field("hours", "h", 1, width=60),
+        Field("state", states=LAMP, width=95),
+        Field("hours", "h", 1, width=55),
         *(Field(name, hidden=True) for name in ("city", "site", "device", "channel")),
     )
 
@@ -253,7 +253,7 @@ def _quiet(panels: Panels) -> table.Panel:
         panels.table("quiet", _QUIET, titles).no_value(words("no_silence")),
         words,
         Field("device", link=link_to("fleet", words.language, ["city", "device"])),
-        Field("status", states=FLEET, width=110),
+        Field("status", states=FLEET, width=85),
         Field("silent", "dtdhms", 0, empty="–", width=80),
         Field("city", hidden=True),
         Field("site", hidden=True),

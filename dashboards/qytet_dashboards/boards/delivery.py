@@ -197,7 +197,7 @@ def _device(words: Words) -> Field:
         "device",
         title="boards.device",
         link=link_to("fleet", words.language, ("device",)),
-        width=180,
+        width=120,
         empty="–",
     )
 
@@ -208,21 +208,26 @@ def _worst(panels: Panels) -> table.Panel:
         panels.table("worst", _whole(_WORST), {}).no_value(words("nothing_yet")),
         words,
         _device(words),
-        Field("received", title="received", width=90),
-        Field("late", title="late", width=80),
-        Field("duplicate", title="duplicate", width=80),
-        Field("rejected", title="rejected", thresholds=steps("transparent", (1, WARN)), width=90),
-        Field("dropped", title="dropped", thresholds=steps("transparent", (1, BAD)), width=80),
-        Field("missing", title="missing_now", thresholds=steps("transparent", (1, BAD)), width=90),
+        Field("received", title="received", width=75),
+        Field("late", title="late", width=65),
+        Field("duplicate", title="duplicate", width=75),
+        Field("rejected", title="rejected", thresholds=steps("transparent", (1, WARN)), width=75),
+        Field("dropped", title="dropped", thresholds=steps("transparent", (1, BAD)), width=75),
+        Field("missing", title="missing_now", thresholds=steps("transparent", (1, BAD)), width=75),
         Field(
             "flagged",
             title="flagged",
             unit="percentunit",
             decimals=1,
             thresholds=steps("transparent", (0.05, WARN), (0.2, POOR)),
-            width=90,
+            width=75,
         ),
-        Field("advice", title="advice", names={name: f"board_delivery.advice_{name}" for name in _ADVICE}),
+        Field(
+            "advice",
+            title="advice",
+            names={name: f"board_delivery.advice_{name}" for name in _ADVICE},
+            wrapped=True,
+        ),
     )
 
 
@@ -231,13 +236,18 @@ def _letters(panels: Panels) -> table.Panel:
     return with_fields(
         panels.table("letters", _whole(_LETTERS_NOW), {}).no_value(words("no_letters")),
         words,
-        Field("reason", title="boards.reason", width=150),
+        Field("reason", title="boards.reason", width=140),
         _device(words),
-        Field("city", title="boards.city", width=80, empty="–"),
-        Field("letters", title="boards.count", width=70),
-        Field("still_open", title="still_open", thresholds=steps("transparent", (1, WARN)), width=80),
-        Field("newest", title="newest", unit=_TIME, width=110),
-        Field("advice", title="advice", names={name: f"board_delivery.reason_{name}" for name in _REASONS}),
+        Field("city", title="boards.city", width=65, empty="–"),
+        Field("letters", title="boards.count", width=60),
+        Field("still_open", title="still_open", thresholds=steps("transparent", (1, WARN)), width=65),
+        Field("newest", title="newest", unit=_TIME, width=100),
+        Field(
+            "advice",
+            title="advice",
+            names={name: f"board_delivery.reason_{name}" for name in _REASONS},
+            wrapped=True,
+        ),
     )
 
 

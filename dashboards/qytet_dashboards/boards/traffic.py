@@ -127,7 +127,7 @@ def _now(panels: Panels) -> table.Panel:
         panels.table("lanes_now", _NOW, titles).no_value(words("no_lane")),
         words,
         Field("label", link=link_to("fleet", words.language, ["city", "device"])),
-        Field("stuck", states=STUCK, width=120),
+        Field("stuck", states=STUCK, width=100),
         Field("service", states=SERVICE, width=70),
         Field("flow", "suffix:1/h", 0, empty="–", width=80),
         Field("speed", "velocitykmh", 0, empty="–", width=80),

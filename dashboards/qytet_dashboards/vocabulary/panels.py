@@ -38,6 +38,9 @@ P = TypeVar("P", bound=Panel)
 # distance is a null a gap.
 _APART_MS = 3_600_000
 
+# Of a column whose width is not said. Grafana's own least, 150, makes most tables wider than their panel.
+_NARROWEST_PX = 60
+
 # How near a map goes: streets. A fitted view takes `zoom` for its bound before `maxZoom`, and where it is missing
 # Grafana's own default of 1, which would show the whole world.
 _NEAREST = 15
@@ -222,6 +225,7 @@ class Panels:
             .with_target(Sql(sql))
             .filterable(True)
             .cell_height(models.TableCellHeight.SM)
+            .min_width(_NARROWEST_PX)
             .no_value("")
         )
         for column, key in titles.items():
