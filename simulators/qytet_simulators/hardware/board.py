@@ -337,7 +337,7 @@ class Board:
         if vm is None or vm is not self._vm:
             return  # what was due meanwhile has ended it
         if question.op is Op.WAIT:
-            vm.booted = True  # the first thing that is asked once the files are mounted
+            vm.keys.booted = True  # the first thing that is asked once the files are mounted
             vm.hear_out()  # said before it waits, so it counts as heard before time goes on
             self._passage.wait(question)
             self._interrupt_what_waits()
@@ -380,7 +380,7 @@ class Board:
             return
         raised, flags = [], 0
         if question.op not in _OF_FILES:
-            raised, flags = self._passage.raised(), CTRL_C if self._vm.take_ctrl_c() else 0
+            raised, flags = self._passage.raised(), CTRL_C if self._vm.keys.take_ctrl_c() else 0
         self._vm.answer(packed(question.number, answer, raised, self.clock.now_us(), flags))
 
     def _interrupt(self, interrupt: Interrupt) -> None:
@@ -389,7 +389,7 @@ class Board:
 
     def _step(self, idle: bool) -> float | None:
         if self._vm is not None:
-            self._vm.press()
+            self._vm.keys.press()
         return self._passage.step(idle, self._vm, boots=self._boot is not None)
 
     def _typed(self, data: bytes) -> None:
@@ -399,9 +399,9 @@ class Board:
 
     def _interrupt_what_waits(self) -> None:
         waits = self._passage.waits
-        if waits is not None and self._vm is not None and self._vm.ctrl_c_waits:
+        if waits is not None and self._vm is not None and self._vm.keys.ctrl_c_waits:
             self._say(waits, Answer())
 
     def _type(self, data: bytes) -> None:
         if self._vm is not None and data:
-            self._vm.type(data)
+            self._vm.keys.type(data)

@@ -160,12 +160,12 @@ class Passage:
     def _computing(self, vm: VmProcess) -> float:
         """The program asks nothing: after a while the wall's time counts."""
         self._thinks = self._is_computing(vm)
-        if self._thinks and vm.interrupt():
+        if self._thinks and vm.keys.interrupt():
             self.heard()
         if not self._thinks:
             self._keeper.pause()
             return 0.05
-        if self._keeper.limit_us is not None and vm.at_prompt:
+        if self._keeper.limit_us is not None and vm.keys.at_prompt:
             self._keeper.go(self._keeper.limit_us, busy=False)
         else:
             self._keeper.go(self._clock.now_us() + 1_000_000, busy=True)
@@ -176,7 +176,7 @@ class Passage:
         silent_s = time.monotonic() - self._heard_at
         if silent_s < _THINKS_S:
             return False
-        if vm.at_prompt or silent_s > _STUCK_S:
+        if vm.keys.at_prompt or silent_s > _STUCK_S:
             return True
         worked_s = vm.worked_s
         if self._worked_s is None:

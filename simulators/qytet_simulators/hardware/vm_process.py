@@ -1,17 +1,12 @@
 """The MicroPython VM as a child process: its pipes to the bench, its terminal, its end."""
 
 import contextlib
-import fcntl
 import functools
 import os
 import re
-import select
 import shutil
-import signal
-import struct
 import subprocess
 import sysconfig
-import termios
 import tty
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from qytet.errors import QytetError
+from qytet_simulators.hardware.keys import Keys, mark_executing
 from qytet_simulators.hardware.loop import Loop
 from qytet_simulators.hardware.protocol import Question, Questions
 
@@ -26,11 +22,8 @@ __all__ = ["VmProcess", "heap_bytes", "program"]
 
 SHIMS = Path(__file__).parent / "vm"
 _LONE_LF = re.compile(rb"(?<!\r)\n")
-_CTRL_C = 3
-_KEYS = 1 << 16
 _CHUNKS = 64
 """Of a terminal's 4 KB at most: more than it holds, so what a program said before it waited is heard whole."""
-_CAUGHT = re.compile(r"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
 _WORD = 8 // 4
 """The VM's words are 64 bits, the ESP32's 32: the same objects take twice the bytes."""
 
@@ -68,12 +61,6 @@ def heap_bytes(heap_kb: int) -> int:
     return heap_kb * 1024 * _WORD + _shims_take()
 
 
-def _unread(pipe: int) -> int:
-    """Bytes that lie in it, and nobody has read yet."""
-    (size,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
-    return int(size)
-
-
 def _environment() -> dict[str, str]:
     """No HOME: there the VM would keep what is typed at its prompt, in a file of the machine below."""
     return {"QYTET_SHIMS": str(SHIMS), "MICROPYPATH": f"{SHIMS}:.frozen", "TERM": "dumb"}
@@ -98,7 +85,7 @@ class VmProcess:
         answers, self._answers = os.pipe()
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
-        self._mark_executing()
+        mark_executing(self._slave)
         command = [str(program()), "-X", f"heapsize={heap_bytes(heap_kb)}", "-i", str(SHIMS / "_start.py")]
         try:
             self._process = subprocess.Popen(
@@ -118,9 +105,7 @@ class VmProcess:
             os.close(requests)
             os.close(answers)
         self._alive = True
-        self._keys = bytearray()
-        self.booted = False
-        """Whether its files are the board's: a prompt before that would show those of the machine below."""
+        self.keys = Keys(self._process, self._master, self._slave, (self._requests, self._answers))
         self._last = b""
         os.set_blocking(self._master, False)
         loop.watch(self._requests, self._hear)
@@ -140,95 +125,10 @@ class VmProcess:
             return 0.0
         return float(times.user + times.system)
 
-    @property
-    def at_prompt(self) -> bool:
-        """Whether it reads keys."""
-        return not termios.tcgetattr(self._slave)[3] & termios.NOFLSH
-
     def answer(self, data: bytes) -> None:
         """Down the pipe; a VM that is gone hears nothing."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._answers, data)
-
-    def type(self, data: bytes) -> None:
-        """Onto its terminal, in order; Ctrl-C interrupts a program that runs, and is a key like others at the prompt.
-
-        What a program can be interrupted with is an answer (`take_ctrl_c`) or, where it asks nothing, `interrupt`;
-        keys after a Ctrl-C wait for that. As on a wire, what is too much is lost.
-        """
-        self._keys += data[: _KEYS - len(self._keys)]
-        self.press()
-
-    def press(self) -> None:
-        """Give it the keys that it can have now."""
-        while self._keys:
-            if self._keys[0] != _CTRL_C:
-                taken = self._press_plain(self._keys.partition(b"\x03")[0])
-            elif self._waits_for_keys():  # else it may still have a line to read, and to run
-                taken = self._write(b"\x03")
-            else:
-                taken = 0 if self.booted else 1
-            del self._keys[:taken]
-            if not taken:
-                return
-
-    def _waits_for_keys(self) -> bool:
-        """Whether it has read all of its keys, and done what they are for: it sleeps over the next."""
-        terminal = select.poll()
-        terminal.register(self._slave, select.POLLIN)
-        if not self.at_prompt or terminal.poll(0):  # asking so also brings keys along that are on their way
-            return False
-        try:
-            return psutil.Process(self.pid).status() == psutil.STATUS_SLEEPING and self.at_prompt
-        except psutil.Error:
-            return False
-
-    def _press_plain(self, keys: bytes | bytearray) -> int:
-        """Keys before a Ctrl-C: what a program that runs has no room for is lost, and does not keep Ctrl-C back."""
-        written = self._write(keys)
-        return written or (0 if self.at_prompt or len(keys) == len(self._keys) else len(keys))
-
-    @property
-    def ctrl_c_waits(self) -> bool:
-        """Whether the program that runs is to be interrupted."""
-        return self._keys[:1] == b"\x03"
-
-    def take_ctrl_c(self) -> bool:
-        """Whether the program is to be interrupted with the answer that it gets now."""
-        if not self.ctrl_c_waits:
-            return False
-        del self._keys[:1]
-        return True
-
-    def interrupt(self) -> bool:
-        """Interrupt a program that asks nothing, for it computes, if it is to be; tells whether it was.
-
-        Only such a one: the VM raises KeyboardInterrupt wherever it is, be it in the middle of a question; and once it
-        has left the program for its prompt, the signal would end it. So it is looked at while it stands still.
-        """
-        if not self.ctrl_c_waits or self.at_prompt:
-            return False
-        self._process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-        computes = self._can_be_interrupted() and not _unread(self._requests) and not _unread(self._answers)
-        if computes and self.take_ctrl_c():
-            self._process.send_signal(signal.SIGINT)
-        self._process.send_signal(signal.SIGCONT)
-        return computes
-
-    def _can_be_interrupted(self) -> bool:
-        """Whether it catches the signal, as it does while a program runs."""
-        try:
-            caught = _CAUGHT.search(Path(f"/proc/{self.pid}/status").read_text())
-        except OSError:
-            return False
-        return caught is not None and bool(int(caught[1], 16) & 1 << signal.SIGINT - 1)
-
-    def _write(self, data: bytes | bytearray) -> int:
-        try:
-            return os.write(self._master, data)
-        except BlockingIOError:
-            return 0
 
     def kill(self) -> None:
         """At once, as the power goes; `on_end` is not called."""
@@ -278,9 +178,3 @@ class VmProcess:
         if before == b"\r" and data.startswith(b"\n"):
             return b"\n" + _LONE_LF.sub(b"\r\n", data[1:])
         return _LONE_LF.sub(b"\r\n", data)
-
-    def _mark_executing(self) -> None:
-        """A flag that the VM's prompt takes away while it reads keys, and puts back while a program runs."""
-        attributes = termios.tcgetattr(self._slave)
-        attributes[3] |= termios.NOFLSH
-        termios.tcsetattr(self._slave, termios.TCSANOW, attributes)
