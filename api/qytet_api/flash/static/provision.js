@@ -64,7 +64,7 @@ const WHO = `
 try:
  with open("/etc/node.json") as _f: _d = json.load(_f)
  print(json.dumps([_d.get("city"), _d.get("device")]))
-except (OSError, ValueError): print("null")
+except (OSError, ValueError, AttributeError): print("null")
 `;
 export function boardFiles(program, etc) {
   const files = new Map();
