@@ -201,6 +201,7 @@ class Gateway:
         if any(rule.then.output == name for rule in self.config.rules):
             raise QytetError(f"The output {name} belongs to a rule.")
         await self.outputs[name].set(float(value))
+        self.rules.report(name, float(value))
         self.journal.add("info", f"output {name}", f"set to {value:g} by the city")
         return f"{name} = {value:g}"
 

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ tcp_port = {port}
 unit = 9
 address = 5
 safe = 0
+reports = "valve_position:inlet"
 """
 
 
@@ -231,35 +233,60 @@ def test_no_command_moves_an_output_that_was_made_safe(
     async def and_a_late_command(gateway: Gateway) -> None:
         await made_safe(gateway)
         await gateway.orders.take("late", _command("set", output="valve", value=1))
-        await asyncio.wait({asyncio.create_task(_moved(valve, 1))}, timeout=0.3)
+        await asyncio.wait({asyncio.create_task(_moved(valve))}, timeout=0.3)
 
     monkeypatch.setattr(Gateway, "close_outputs", and_a_late_command)
 
     async def main() -> None:
-        async with TcpServer([valve]) as server:
-            config = read(_configured(tmp_path, more=VALVE.format(port=server.port)))
-            stop, gateways = asyncio.Event(), list[Gateway]()
-            monkeypatch.setattr(Gateway, "open_outputs", lambda gateway: _noted(gateways, gateway))
-            with Systemd({}) as systemd, service.claimed(config.data_dir):
-                serving = asyncio.create_task(service.serve(config, stop, systemd))
-                async with asyncio.timeout(20):
-                    while not gateways:  # noqa: ASYNC110 (it tells only systemd)
-                        await asyncio.sleep(0.01)
-                    await gateways[0].orders.take("c1", _command("set", output="valve", value=1))
-                    await _moved(valve, 1)
-                stop.set()
-                await serving
+        async with _with_valve(tmp_path, valve, monkeypatch) as gateway:
+            await gateway.orders.take("c1", _command("set", output="valve", value=1))
+            await _moved(valve)
         assert valve.tables[1][5] == 0
 
     asyncio.run(main())
 
 
-async def _noted(gateways: list[Gateway], gateway: Gateway) -> None:
-    gateways.append(gateway)
+def test_what_the_city_sets_becomes_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An output that reports does so whoever moves it, also if no rule ever does, and its key is in the birth."""
+
+    async def main() -> None:
+        async with _with_valve(tmp_path, ModbusUnit(9, {1: {5: 0}}), monkeypatch) as gateway:
+            assert "valve_position:inlet" in gateway.rules.streams["gw-1"]
+            await gateway.orders.take("c1", _command("set", output="valve", value=1))
+            said: list[Any] = []
+            async with asyncio.timeout(20):
+                while {"valve_position:inlet": 1} not in said:
+                    await asyncio.sleep(0.01)
+                    kept = await gateway.spool.read("gw-1", gateway.spool.boot, 0, 99, 99_999)
+                    said = [json.loads(record.m) for record in kept]
+
+    asyncio.run(main())
 
 
-async def _moved(valve: ModbusUnit, value: int) -> None:
-    while valve.tables[1][5] != value:  # noqa: ASYNC110 (a valve tells nobody)
+@asynccontextmanager
+async def _with_valve(
+    folder: Path, valve: ModbusUnit, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Gateway]:
+    """A gateway at work that can move a valve."""
+    found: asyncio.Future[Gateway] = asyncio.get_running_loop().create_future()
+
+    async def opened(gateway: Gateway) -> None:
+        found.set_result(gateway)
+
+    monkeypatch.setattr(Gateway, "open_outputs", opened)
+    async with TcpServer([valve]) as server:
+        config, stop = read(_configured(folder, more=VALVE.format(port=server.port))), asyncio.Event()
+        with Systemd({}) as systemd, service.claimed(config.data_dir):
+            serving = asyncio.create_task(service.serve(config, stop, systemd))
+            try:
+                yield await asyncio.wait_for(found, 20)
+            finally:
+                stop.set()
+                await serving
+
+
+async def _moved(valve: ModbusUnit) -> None:
+    while not valve.tables[1][5]:  # noqa: ASYNC110 (a valve tells nobody)
         await asyncio.sleep(0.01)
 
 

@@ -54,7 +54,7 @@ class Rules:
     ) -> None:
         _check(rules, outputs, reports or {})
         used = {rule.then.output for rule in rules}
-        self._reports = {name: key for name, key in (reports or {}).items() if key and name in used}
+        self._reports = {name: key for name, key in (reports or {}).items() if key}
         self.streams: Mapping[str, Sequence[str]] = (
             {device: tuple(dict.fromkeys(self._reports.values()))} if self._reports else {}
         )
