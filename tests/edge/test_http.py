@@ -322,7 +322,7 @@ def test_no_answer_takes_longer_than_it_may(part: str, monkeypatch: pytest.Monke
                 fetch(Request(server.url, 0.4, 1000))
         finally:
             done.set()
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 10, "it would dribble for ever"
 
 
 def test_a_server_must_prove_who_it_is(tmp_path: Path) -> None:
