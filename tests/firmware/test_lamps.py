@@ -279,3 +279,21 @@ say(str(lamp()))
     ]
     for message, words in zip(said, wanted, strict=True):
         assert words in message
+
+
+def test_an_order_that_flash_does_not_keep_is_not_followed(micropython: MicroPython, tmp_path: Path) -> None:
+    """What is answered as failed is not done either: the lamp stays as its last order that counts says."""
+    body = """
+one = made()
+one.set("lamp", 50)
+os.mkdir(path + ".new")
+say(refused(one.set, "lamp", 20))
+say(refused(one.follow, "lamp", {"steps": [["00:00", 0, 80]]}))
+clock.t = 1789000000000
+one.look()
+say(lamp())
+"""
+    level, schedule, lamp = _outputs(micropython, tmp_path, body)
+    assert level == schedule
+    assert level.startswith("the flash does not keep it: error ")
+    assert lamp == 50

@@ -16,8 +16,7 @@ def set_level(outputs, name, level):
     if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 <= level <= 100:
         raise OutputError("value must be a number from 0 to 100")
     if output.schedule is None:
-        output.fixed = level
-        _save(outputs)
+        _keep(outputs, output, "fixed", level)
     else:
         now_s = outputs.now_s()
         output.override = (None if now_s is None else output.schedule.at(now_s)[0], level)
@@ -28,11 +27,11 @@ def follow(outputs, name, given):
     """As `Outputs.follow` says."""
     output = _named(outputs, name)
     try:
-        output.schedule = None if given is None else Schedule(given)
+        plan = None if given is None else Schedule(given)
     except ValueError as error:
         raise OutputError(str(error))
+    _keep(outputs, output, "schedule", plan)
     output.override = None
-    _save(outputs)
     outputs.look()
 
 
@@ -56,6 +55,17 @@ def load(outputs):
         pass  # nothing was ever ordered
     except (ValueError, KeyError, TypeError, AttributeError):
         outputs.damaged = True
+
+
+def _keep(outputs, output, name, value):
+    """In force and on flash, or neither: what is refused must not be followed until the next restart."""
+    before = getattr(output, name)
+    setattr(output, name, value)
+    try:
+        _save(outputs)
+    except OSError as error:
+        setattr(output, name, before)
+        raise OutputError("the flash does not keep it: error " + str(error.errno))
 
 
 def _save(outputs):
