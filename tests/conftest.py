@@ -48,6 +48,7 @@ _LONGEST = (
     "docs/test_several_workers.py",
     "edge/test_files_recordings.py",
     "edge/test_spool_crash.py",
+    "edge/test_instruments.py",
     "edge/test_update_trial.py",
     "edge/test_deploy.py",
 )
