@@ -78,13 +78,18 @@ def test_each_file_is_of_the_version_that_is_read(kind: str) -> None:
 
 
 def test_each_provider_finds_its_boards() -> None:
-    """Every generated board lies in exactly one provider's folder, below a mount, and no folder is named twice."""
+    """Every generated board lies in exactly one provider's folder, below a mount; no folder and no board is named twice.
+
+    Grafana saves no board of a folder in which two have one title.
+    """
     found: list[Path] = []
     for one in _providers():
         assert one.keys() <= _PROVIDER
         assert one["type"] == "file"
         there = sorted(_here(one["options"]["path"]).rglob("*.json"))
         assert there, one["name"]
+        titles = [json.loads(file.read_text(encoding="utf-8"))["title"] for file in there]
+        assert len(set(titles)) == len(titles), one["name"]
         found += there
     assert sorted(json.loads(file.read_text(encoding="utf-8"))["uid"] for file in found) == sorted(
         board.uid for board in boards()
