@@ -11,7 +11,7 @@ import pytest
 
 from qytet_bench.program import build
 from qytet_contract import notices, records
-from tests.firmware.device import CONTRACT, DEVICE
+from tests.firmware.device import CONTRACT, DEVICE, run
 from tests.firmware.test_network import _files, _honest, _time_server
 from tests.firmware.test_uplink import NODE, City
 from tests.servers.micropython import MicroPython
@@ -191,3 +191,33 @@ def test_the_program_of_a_board_does_the_same(
     assert len(city.of("birth")) == 2
     for message in city.of("birth"):
         notices.check_birth(message)
+
+
+_APP = """
+import asyncio, json
+from qytet_node import health
+class App:
+    # Its own backlog, hardware, clock, line, sampler and journal.
+    sensors, lines, resets, steps, online, speaks_up, why = [], [], 0, 2, True, False, ""
+    def __init__(self):
+        self.backlog = self.hardware = self.clock = self.uplink = self.sampler = self.journal = self
+    def warning(self, text):
+        self.lines.append(text)
+    def close(self):
+        raise OSError(28)
+    def reset(self):
+        self.resets += 1
+app = App()
+"""
+
+
+def test_a_full_flash_keeps_no_node_from_its_restart(micropython: MicroPython) -> None:
+    """What cannot be written down at the end is not worth staying for."""
+    code = "asyncio.run(health.restart(app, 'ordered'))\nprint(json.dumps([app.resets, app.lines]))"
+    assert run(micropython, _APP + code) == [[1, ["restart: ordered"]]]
+
+
+def test_a_step_of_the_clock_is_told_once(micropython: MicroPython) -> None:
+    """The city learns from the log that a node's clock jumped; the next look has nothing new to say."""
+    code = "health.tell_troubles(app)\nhealth.tell_troubles(app)\nprint(json.dumps(app.lines))"
+    assert run(micropython, _APP + code) == [["the clock stepped: 2 times by more than 2 s"]]

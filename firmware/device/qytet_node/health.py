@@ -55,13 +55,16 @@ def values(app):
 
 
 def tell_troubles(app):
-    """Log what sensors and the line complain of; each complaint of a sensor once."""
+    """Log what sensors and the line complain of, and steps of the clock; each complaint of a sensor once."""
     for sensor in app.sampler.sensors:
         if sensor.last_error:
             app.journal.warning("sensor " + sensor.name + ": " + sensor.last_error)
             sensor.last_error = ""
     if not app.uplink.online and app.uplink.why:
         app.journal.warning("no line: " + app.uplink.why)
+    if app.clock.steps:
+        app.journal.warning("the clock stepped: %d times by more than 2 s" % app.clock.steps)
+        app.clock.steps = 0
 
 
 async def restart(app, why):
@@ -73,5 +76,8 @@ async def restart(app, why):
         await asyncio.sleep_ms(100)
     for sensor in app.sampler.sensors:
         await sensor.stop()
-    app.backlog.close()
+    try:
+        app.backlog.close()
+    except OSError:
+        pass  # the records are on flash; what is confirmed and not written down is sent twice
     app.hardware.reset()
