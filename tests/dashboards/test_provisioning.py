@@ -78,7 +78,7 @@ def test_each_file_is_of_the_version_that_is_read(kind: str) -> None:
 
 
 def test_each_provider_finds_its_boards() -> None:
-    """Every generated board lies in exactly one provider's folder, below a mount; no folder and no board is named twice.
+    """Every generated board lies in exactly one provider's folder, below a mount; none of them is named twice.
 
     Grafana saves no board of a folder in which two have one title.
     """

@@ -129,13 +129,13 @@ def build(language: str, cities: Sequence[City]) -> Iterator[Board]:  # noqa: AR
             (_totals(panels), 24, 4),
             (_delivered(panels), 12, 8),
             (panels.lines("missing", _whole(_MISSING)).min(0), 12, 8),
-            (_worst(panels), 16, 8),
-            (_flags(panels), 8, 8),
+            (_worst(panels), 18, 8),
+            (_flags(panels), 6, 8),
         ],
         rows=[
             (
                 words("row_letters"),
-                [(panels.bars("dead_letters", _whole(_LETTERS)), 10, 9), (_letters(panels), 14, 9)],
+                [(panels.bars("dead_letters", _whole(_LETTERS)), 8, 9), (_letters(panels), 16, 9)],
             ),
             (words("row_gaps"), [(_ledger(panels), 24, 9)]),
             (words("row_hours"), [(_hours(panels), 24, 10)]),
@@ -222,12 +222,7 @@ def _worst(panels: Panels) -> table.Panel:
             thresholds=steps("transparent", (0.05, WARN), (0.2, POOR)),
             width=75,
         ),
-        Field(
-            "advice",
-            title="advice",
-            names={name: f"board_delivery.advice_{name}" for name in _ADVICE},
-            wrapped=True,
-        ),
+        Field("advice", title="advice", names={name: f"board_delivery.advice_{name}" for name in _ADVICE}),
     )
 
 
@@ -242,12 +237,7 @@ def _letters(panels: Panels) -> table.Panel:
         Field("letters", title="boards.count", width=60),
         Field("still_open", title="still_open", thresholds=steps("transparent", (1, WARN)), width=65),
         Field("newest", title="newest", unit=_TIME, width=100),
-        Field(
-            "advice",
-            title="advice",
-            names={name: f"board_delivery.reason_{name}" for name in _REASONS},
-            wrapped=True,
-        ),
+        Field("advice", title="advice", names={name: f"board_delivery.reason_{name}" for name in _REASONS}),
     )
 
 

@@ -25,9 +25,9 @@ class Field:
     """A column of the query by name; what is not said stays as the panel has it.
 
     `link` is an address (see `link_to`); `states` or `thresholds` colour the cell's background or, as
-    `colour="text"`, its text; a wrapped column has lines enough for its text, a hidden one is there for links alone.
-    `names` gives the text of a code its message key (in the section `states`, unless it says another); `empty` stands
-    for what is not known, in grey where the cell is coloured.
+    `colour="text"`, its text; a hidden column is there for links alone. `names` gives the text of a code its
+    message key (in the section `states`, unless it says another); `empty` stands for what is not known, in grey where
+    the cell is coloured.
     """
 
     name: str
@@ -39,7 +39,6 @@ class Field:
     link: str = ""
     width: int = 0
     hidden: bool = False
-    wrapped: bool = False
     title: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     empty: str = ""
@@ -62,8 +61,6 @@ class Field:
             said["thresholds"] = thresholds.build().to_json()
             said["color"] = {"mode": "thresholds"}
             said["custom.cellOptions"] = {"type": f"color-{self.colour}", "mode": "basic"}
-        if self.wrapped:
-            said["custom.cellOptions"] = {"type": "auto", "wrapText": True}
         if self.link:
             said["links"] = [{"title": words("boards.open"), "url": self.link}]
         if self.width:
