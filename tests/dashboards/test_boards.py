@@ -99,3 +99,10 @@ def test_one_alarm_is_red() -> None:
     for panel in counts:
         steps = panel.options["statThresholds"]["steps"]
         assert [one["value"] for one in steps] == [None, 1], panel.name
+
+
+def test_bars_begin_at_zero() -> None:
+    """A bar is as long as its value: Grafana would begin at the least of them, and show none for it."""
+    rankings = [panel for _, panel in _PANELS if panel.type == "bargauge"]
+    assert rankings
+    assert all(panel.defaults.get("min") == 0 for panel in rankings)

@@ -198,7 +198,7 @@ def _flagged(panels: Panels) -> bargauge.Panel:
     # 5 and 25 %: as a rule of thumb what a healthy sensor's weather explains, and a quarter of an hour, beyond which
     # no hour of it is valid (Directive (EU) 2024/2881, annex V: 75 %).
     panel = panels.ranking("flagged", _FLAGGED, "percent", steps(OK, (5, WARN), (25, BAD)))
-    return panel.min(0).decimals(1)
+    return panel.decimals(1)
 
 
 def _more(panels: Panels) -> list[Placed]:

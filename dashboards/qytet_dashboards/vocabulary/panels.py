@@ -184,12 +184,13 @@ class Panels:
     def ranking(
         self, name: str, sql: str, unit: str = "none", thresholds: dashboard.ThresholdsConfig | None = None
     ) -> bargauge.Panel:
-        """Horizontal bars, a row each: a text column and a number column, in the order to be shown."""
+        """Horizontal bars from zero on, a row each: a text and a number column, in the order to be shown."""
         panel = (
             bargauge.Panel()
             .datasource(DATASOURCE)
             .with_target(Sql(sql))
             .unit(unit)
+            .min(0)
             .orientation(models.VizOrientation.HORIZONTAL)
             .display_mode(models.BarGaugeDisplayMode.BASIC)
             .color_scheme(_by_threshold())
