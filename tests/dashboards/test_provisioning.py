@@ -56,7 +56,7 @@ def _here(path: str) -> Path:
     """Where a path of the container lies in this checkout."""
     for mount in _grafana()["volumes"]:
         if PurePosixPath(path).is_relative_to(mount["target"]):
-            return ROOT / mount["source"] / PurePosixPath(path).relative_to(mount["target"])
+            return Path(ROOT, mount["source"], PurePosixPath(path).relative_to(mount["target"]))
     raise AssertionError(f"{path} is in none of the folders that compose.yaml mounts")
 
 
@@ -205,7 +205,7 @@ def _inner_width(columns: int) -> float:
 
 
 def _overlap(one: Json, other: Json) -> bool:
-    return (
+    return bool(
         one["x"] < other["x"] + other["w"]
         and other["x"] < one["x"] + one["w"]
         and one["y"] < other["y"] + other["h"]
