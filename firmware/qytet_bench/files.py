@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from qytet.errors import InputError
@@ -14,21 +14,30 @@ _BINARY: int = getattr(os, "O_BINARY", 0)  # on Windows line ends would be chang
 
 
 def write_new(path: Path, content: bytes, mode: int) -> None:
-    """Make a file with that mode from its first moment, on disk when this returns. Raises OSError."""
+    """Make a file with that mode from its first moment, on disk when this returns. Raises OSError, and leaves none."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def write_once(path: Path, content: bytes, mode: int) -> None:
     """Make a file, whole from its first moment, unless it is there. Raises FileExistsError, or another OSError."""
     with _beside(path, content, mode) as partial:
-        if os.name == "posix":
-            path.hardlink_to(partial)
-        else:
+        if os.name != "posix":
             partial.rename(path)  # on Windows it refuses a name that is taken
+            return
+        try:
+            path.hardlink_to(partial)
+        except FileExistsError:
+            raise
+        except OSError:  # a stick (FAT) and some shares know no links
+            write_new(path, content, mode)
 
 
 def write_whole(path: Path, content: bytes, *, secret: bool) -> None:
@@ -45,16 +54,21 @@ def write_whole(path: Path, content: bytes, *, secret: bool) -> None:
 
 @contextmanager
 def _beside(path: Path, content: bytes, mode: int) -> Iterator[Path]:
-    """The content in a file beside its place, which the block gives its name; the name is on disk afterwards, too."""
+    """The content in a file beside its place, which the block gives its name."""
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
     try:
         write_new(partial, content, mode)
         yield partial
     finally:
         partial.unlink(missing_ok=True)
-    if os.name == "posix":  # Windows opens no folders
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    with suppress(OSError):  # Windows opens no folders, and some disks of the network cannot sync one
+        _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """The names in it are on disk, too, when this returns."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

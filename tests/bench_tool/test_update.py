@@ -44,6 +44,20 @@ def test_half_a_key_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert keys.make(tmp_path / "update.pem") == keys.modulus(keys.load(tmp_path / "update.pem"))
 
 
+def test_a_key_may_be_made_on_a_stick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk without links, as sticks are, a key is made as well, and not replaced either."""
+
+    def refused(_path: Path, _target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    made = keys.make(tmp_path / "update.pem")
+    assert made == keys.modulus(keys.load(tmp_path / "update.pem"))
+    with pytest.raises(InputError, match="there already"):
+        keys.make(tmp_path / "update.pem")
+    assert {path.name for path in tmp_path.iterdir()} == {"update.pem", "update.pem.pub"}
+
+
 def test_a_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     """The private part has mode 0600 and is never replaced; the public part is what a node's file holds."""
     path = tmp_path / "keys" / "update.pem"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -42,6 +43,23 @@ def test_benches_at_once_make_one_credential(tmp_path: Path) -> None:
     assert len(found) == 20
     assert len({credential.password for credential in found}) == 1
     assert [path.name for path in (tmp_path / "vault").iterdir()] == ["node-1.json"]
+
+
+@POSIX
+def test_a_credential_outlives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the vault has given one, its name is on disk as its content is: a board is flashed with it next."""
+    synced: list[list[str]] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            synced.append(sorted(path.name for path in (tmp_path / "vault").iterdir()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    vault = Vault(tmp_path / "vault")
+    vault.credential("node-1")
+    assert synced == [["node-1.json"]]
 
 
 @POSIX
