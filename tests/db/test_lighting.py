@@ -333,6 +333,37 @@ def test_power_adds_up_and_follows_the_schedule(history):
     assert days[FIRST + timedelta(hours=23)]["power"] == pytest.approx(mean)
 
 
+def test_a_lamp_whose_meter_was_replaced_counts_once(db, tier):
+    """In the quarter, hour and day of the exchange there is one row of the lamp, and its power counts once."""
+    place = Place(db)
+    device = place.device("c", ["lamp_active_power:a", "lamp_dimming_level:a"])
+    times = [FIRST + QUARTER * n for n in range(30)]
+    exchange = times[18] + timedelta(minutes=5)
+    place.store({
+        "c/lamp_active_power:a": [(t, 80.0) for t in times[:19]],
+        "c/lamp_dimming_level:a": [(t, 100.0) for t in times],
+    })  # fmt: skip
+    old = place.streams["c/lamp_active_power:a"]
+    db.execute(
+        "update store.datastream set valid = tstzrange(lower(valid), %s) where datastream_id = %s",
+        (exchange, old),
+    )
+    (new,) = db.execute(
+        "insert into store.datastream (device_id, property, channel, valid) select device_id, property, channel,"
+        " tstzrange(%s, null) from store.datastream where datastream_id = %s returning datastream_id",
+        (exchange, old),
+    ).fetchone()
+    place.streams["c/new"] = new
+    place.store({"c/new": [(t, 80.0) for t in [exchange, *times[19:]]]})
+    refresh(db, tier)
+    for wanted, buckets in (("15min", 30), ("hour", 8), ("day", 1)):
+        span = (FIRST, FIRST + timedelta(hours=8), wanted)
+        rows = place.ask(STATE, place.cities, ALL, ALL, ALL, *span)
+        assert [row["power"] for row in rows] == [80] * buckets
+        rows = place.ask(POWER, place.cities, ALL, [device], *span)
+        assert [(row["power"], row["lamps_on"]) for row in rows] == [(80, 1)] * buckets
+
+
 def test_energy_counts_across_a_reset(db, tier):
     """A counter that begins again at zero neither takes away nor invents energy; days are civil."""
     place = Place(db)

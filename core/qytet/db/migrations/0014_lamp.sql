@@ -74,6 +74,20 @@ comment on function qytet.lamp(text[], text[], text[], text[]) is
     'A lamp: a device''s channel with a power or a level, known by the lowest id of those datastreams; the ids of its power, '
     'level, power factor and of its own or its controller''s supply voltage; `ended` when it is out of service.';
 
+-- Where a meter was replaced, two streams of a lamp share a bucket: it is the successor's, or the lamp would count twice.
+create function qytet.lamp_replaced(streams integer[], out ended integer[], out ends timestamptz[])
+language sql stable parallel safe
+as $$
+    select coalesce(array_agg(d.datastream_id), '{}'), coalesce(array_agg(d.valid_to), '{}')
+    from qytet.datastream d
+    where d.datastream_id = any (streams) and d.valid_to is not null
+      and exists (select from qytet.datastream n
+                  where n.device = d.device and n.property = d.property and n.channel = d.channel
+                    and n.valid_from >= d.valid_to and n.valid_from < d.valid_to + interval '1 day')
+$$;
+comment on function qytet.lamp_replaced(integer[]) is
+    'Those of the datastreams that another followed within a day, and when they ended.';
+
 -- Days first: most lamps are healthy, and a day's mean shows it. Rated power is the highest but for a few days: neither a
 -- meter's leap nor weeks of darkness change what a lamp is known to draw.
 create function qytet.lamp_day(cities text[], sites text[], devices text[], channels text[], since timestamptz,
@@ -87,13 +101,17 @@ set max_parallel_workers_per_gather = 0 as $$
 declare
     streams constant integer[] := qytet.streams(cities, sites, devices, channels, '{lamp_active_power,lamp_dimming_level}');
     first_day constant timestamptz := date_trunc('day', since, 'Europe/Tirane');
+    ended integer[]; ends timestamptz[];
 begin
+    select r.ended, r.ends into ended, ends from qytet.lamp_replaced(streams) r;
     return query
     with lamp as materialized (select * from qytet.lamp(cities, sites, devices, channels)),
     part as materialized (
         select o.datastream_id, o.bucket, o.n, o.mean, o.max from qytet.observation_day o
         where o.datastream_id = any (streams) and o.bucket >= least(first_day, till - interval '36 days')
           and o.bucket < till and o.n > 0
+          and (o.datastream_id <> all (ended)
+               or o.bucket < date_trunc('day', ends[array_position(ended, o.datastream_id)], 'Europe/Tirane'))
     ), level as (
         select l.lamp, d.* from lamp l cross join unnest(l.level) i (id) join part d on d.datastream_id = i.id
     ), day as materialized (
@@ -134,20 +152,26 @@ set max_parallel_workers_per_gather = 0 as $$
 #variable_conflict use_column
 declare
     everything constant integer[] := streams || voltages;
+    ended integer[]; ends timestamptz[];
 begin
+    select r.ended, r.ends into ended, ends from qytet.lamp_replaced(streams) r;
     if fine then
         return query select o.datastream_id, o.bucket, o.n, o.mean, o.min, o.max from qytet.observation_15min o
         where o.datastream_id = any (everything) and o.bucket >= since and o.bucket < till and o.n > 0
-          and (o.min < 100 or o.datastream_id <> all (voltages));
+          and (o.min < 100 or o.datastream_id <> all (voltages))
+          and (o.datastream_id <> all (ended)
+               or o.bucket + interval '15 minutes' <= ends[array_position(ended, o.datastream_id)]);
     else
         return query select o.datastream_id, o.bucket, o.n, o.mean, o.min, o.max from qytet.observation_hour o
         where o.datastream_id = any (everything) and o.bucket >= since and o.bucket < till and o.n > 0
-          and (o.min < 100 or o.datastream_id <> all (voltages));
+          and (o.min < 100 or o.datastream_id <> all (voltages))
+          and (o.datastream_id <> all (ended)
+               or o.bucket + interval '1 hour' <= ends[array_position(ended, o.datastream_id)]);
     end if;
 end $$;
 comment on function qytet.lamp_part(integer[], integer[], timestamptz, timestamptz, boolean) is
     'Buckets with a good value of these datastreams in [since, till): quarters if fine, else hours. Of voltages those only '
-    'that fell below 100 V of 230 V, where nothing burns: nearly none.';
+    'that fell below 100 V of 230 V, where nothing burns: nearly none. Of a replaced meter not that of its end.';
 
 -- On and off by quarters, for lamps that are suspected of cycling: {} answers at once.
 create function qytet.lamp_turns(powers integer[], floors double precision[], since timestamptz, till timestamptz)

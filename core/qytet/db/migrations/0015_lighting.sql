@@ -143,7 +143,9 @@ set max_parallel_workers_per_gather = 0 as $$
 declare
     fit constant text := qytet.lamp_resolution(cities, sites, devices, '{*}', wanted, since, till);
     streams constant integer[] := qytet.streams(cities, sites, devices, '{*}', '{lamp_active_power,lamp_dimming_level}');
+    ended integer[]; ends timestamptz[];
 begin
+    select r.ended, r.ends into ended, ends from qytet.lamp_replaced(streams) r;
     return query
     with day as materialized (
         select * from qytet.lamp_day(cities, sites, devices, '{*}', since, till)
@@ -161,9 +163,13 @@ begin
     ), part as (
         select o.datastream_id, o.bucket, o.mean, o.min, o.max from qytet.observation_15min o
         where fit = '15min' and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0
+          and (o.datastream_id <> all (ended)
+               or o.bucket + interval '15 minutes' <= ends[array_position(ended, o.datastream_id)])
         union all
         select o.datastream_id, o.bucket, o.mean, o.min, o.max from qytet.observation_hour o
         where fit = 'hour' and o.datastream_id = any (streams) and o.bucket >= since and o.bucket < till and o.n > 0
+          and (o.datastream_id <> all (ended)
+               or o.bucket + interval '1 hour' <= ends[array_position(ended, o.datastream_id)])
     )
     select p.bucket, m.city, sum(p.mean) filter (where m.power),
            sum(case when p.max > 0 then case when p.min > 0 then 1 else p.mean / p.max end * m.at_least
