@@ -1,9 +1,15 @@
 """The board's time flies while nobody is waited for, goes as on the wall for an answer, and stops when told."""
 
+import math
 import socket
 import threading
 import time
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+
+from qytet_simulators.hardware import keeper, passage
 from qytet_simulators.hardware.clock import VirtualClock
 from qytet_simulators.hardware.protocol import Op
 from qytet_simulators.hardware.vm_process import SHIMS
@@ -187,6 +193,31 @@ def test_a_program_that_only_computes_does_not_stop_the_world(make_board: MakeBo
     board.power_on()
     board.at(0.6, passed.set)
     assert passed.wait(5)
+
+
+def test_what_the_bench_itself_computes_costs_the_board_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a busy machine takes to start the VM, the board's time begins to count with the board's files."""
+    wall, clock = SimpleNamespace(now=0.0), VirtualClock(0)
+    for module in (keeper, passage):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: wall.now))
+    passing = passage.Passage(
+        clock, lambda _: None, lambda: 0.0, hold=lambda: False, speed=math.inf, stepped=False
+    )
+    keys = SimpleNamespace(at_prompt=False, booted=False, interrupt=lambda: False)
+    vm: Any = SimpleNamespace(keys=keys, worked_s=0.0)
+
+    def works(seconds: float) -> None:
+        for _ in range(int(seconds * 20)):
+            wall.now, vm.worked_s = wall.now + 0.05, vm.worked_s + 0.05
+            passing.step(False, vm, boots=False)
+
+    passing.heard()
+    works(2)
+    assert clock.now_us() == 0
+    keys.booted = True
+    passing.heard()
+    works(2)
+    assert clock.now_us() > 1_000_000
 
 
 def test_time_is_held_to_the_walls_while_a_server_works(make_board: MakeBoard) -> None:

@@ -178,6 +178,8 @@ class Passage:
             return False
         if vm.keys.at_prompt or silent_s > _STUCK_S:
             return True
+        if not vm.keys.booted:
+            return False  # it loads modules of the bench, which cost a board nothing
         worked_s = vm.worked_s
         if self._worked_s is None:
             self._worked_s = worked_s
