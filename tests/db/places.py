@@ -52,6 +52,13 @@ class Place:
         self.streams |= {f"{name}/{key}": stream for key, stream in rows}
         return device
 
+    def replace(self, key: str, when: datetime) -> str:
+        """End the datastream `device/key` and begin its successor, whose key is returned."""
+        old = self.streams[key]
+        self.db.execute(_END, (when, old))
+        ((self.streams[f"{key} new"],),) = self.db.execute(_BEGIN, (when, old)).fetchall()
+        return f"{key} new"
+
     def store(self, series: Mapping[str, Sequence[tuple[datetime, float | None]]], quality: int = 1) -> None:
         """Store readings by `device/key`, the last of each series as the newest."""
         for key, rows in series.items():
@@ -69,6 +76,12 @@ class Place:
         return [{name: _utc(value) for name, value in row.items()} for row in rows]
 
 
+_END = "update store.datastream set valid = tstzrange(lower(valid), %s) where datastream_id = %s"
+_BEGIN = """
+insert into store.datastream (device_id, property, channel, valid)
+select device_id, property, channel, tstzrange(%s, null) from store.datastream where datastream_id = %s
+returning datastream_id
+"""
 _NEWEST = """
 insert into store.latest values (%s, %s, %s, %s, 2)
 on conflict (datastream_id) do update set phenomenon_time = excluded.phenomenon_time, value = excluded.value,

@@ -343,18 +343,8 @@ def test_a_lamp_whose_meter_was_replaced_counts_once(db, tier):
         "c/lamp_active_power:a": [(t, 80.0) for t in times[:19]],
         "c/lamp_dimming_level:a": [(t, 100.0) for t in times],
     })  # fmt: skip
-    old = place.streams["c/lamp_active_power:a"]
-    db.execute(
-        "update store.datastream set valid = tstzrange(lower(valid), %s) where datastream_id = %s",
-        (exchange, old),
-    )
-    (new,) = db.execute(
-        "insert into store.datastream (device_id, property, channel, valid) select device_id, property, channel,"
-        " tstzrange(%s, null) from store.datastream where datastream_id = %s returning datastream_id",
-        (exchange, old),
-    ).fetchone()
-    place.streams["c/new"] = new
-    place.store({"c/new": [(t, 80.0) for t in [exchange, *times[19:]]]})
+    successor = place.replace("c/lamp_active_power:a", exchange)
+    place.store({successor: [(t, 80.0) for t in [exchange, *times[19:]]]})
     refresh(db, tier)
     for wanted, buckets in (("15min", 30), ("hour", 8), ("day", 1)):
         span = (FIRST, FIRST + timedelta(hours=8), wanted)

@@ -245,6 +245,20 @@ def test_a_tank_shows_level_flows_and_its_pump(db, tier):
     assert [(r["time"], r["level"], r["pump"]) for r in raw[4:6]] == [(times[4], 3.4, 1), (times[5], 3.5, 0)]
 
 
+def test_a_tank_whose_meter_was_replaced_is_filled_once(db, tier):
+    """In the hour of the exchange the inlet is the mean of both meters' readings, not their sum."""
+    place = Place(db)
+    place.device("tank", ["water_tank_level", "water_flow_rate:inlet"])
+    start = at("2026-05-02T00:00:00")
+    times = [start + QUARTER * n for n in range(8)]
+    place.store({"tank/water_flow_rate:inlet": [(t, 80.0) for t in times[:5]]})
+    successor = place.replace("tank/water_flow_rate:inlet", times[5])
+    place.store({successor: [(t, 60.0) for t in times[5:]]})
+    refresh(db, tier)
+    rows = place.ask(TANK, place.cities, ALL, ALL, start, start + timedelta(hours=2), "hour")
+    assert [(row["level"], row["inlet"]) for row in rows] == [(None, 80), (None, 65)]
+
+
 def test_limits_say_where_they_come_from(db):
     """Each limit names a property of the catalogue, has a bound, and a source."""
     place = Place(db)

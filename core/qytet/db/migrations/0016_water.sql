@@ -144,12 +144,16 @@ declare
                                                    '{water_tank_level,water_flow_rate,pump_running}')));
 begin
     return query
-    select s."time", d.city::text, d.site::text, d.device::text,
-           avg(s.mean) filter (where d.property = 'water_tank_level'),
-           sum(s.mean) filter (where d.property = 'water_flow_rate' and d.channel like 'inlet%'),
-           sum(s.mean) filter (where d.property = 'water_flow_rate' and d.channel like 'outlet%'),
-           max(s.mean) filter (where d.property = 'pump_running')
-    from qytet.series(streams, since, till, wanted) s join qytet.datastream d using (datastream_id)
+    select g."time", g.city, g.site, g.device,
+           avg(g.mean) filter (where g.property = 'water_tank_level'),
+           sum(g.mean) filter (where g.property = 'water_flow_rate' and g.channel like 'inlet%'),
+           sum(g.mean) filter (where g.property = 'water_flow_rate' and g.channel like 'outlet%'),
+           max(g.mean) filter (where g.property = 'pump_running')
+    from (  -- a replaced meter and its successor are one
+        select s."time", d.city::text, d.site::text, d.device::text, d.property, d.channel,
+               sum(s.mean * s.n) / nullif(sum(s.n), 0)::double precision as mean
+        from qytet.series(streams, since, till, wanted) s join qytet.datastream d using (datastream_id)
+        group by 1, 2, 3, 4, 5, 6) g
     group by 1, 2, 3, 4 order by 1, 4;
 end $$;
 comment on function qytet.tank(text[], text[], text[], timestamptz, timestamptz, text) is
