@@ -43,6 +43,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("broker.password", None, "broker.password must be a text"),
     ("broker.host", "", "broker.host must be a text"),
     ("ntp", [], "ntp must be a list"),
+    ("ntp", ["pool.ntp.org:ntp"], "ntp has servers as host or host:port"),
+    ("ntp", ["pool.ntp.org", "2001:db8::1"], "ntp has servers as host or host:port"),
     ("keep_bytes", 100, "keep_bytes must be a whole number"),
     ("report_s", 0.5, "report_s must be a whole number"),
     ("sensors", 3, "sensors must be an object"),

@@ -90,6 +90,9 @@ def _rest(whole, where):
         raise ConfigError(where + ": ntp must be a list of servers")
     for server in whole["ntp"]:
         _text(server, where + ": ntp", 255)
+        _, colon, port = server.partition(":")
+        if colon and not (port.isdigit() and 0 < int(port) < 65536):
+            raise ConfigError(where + ": ntp has servers as host or host:port")
     _whole(whole["keep_bytes"], where + ": keep_bytes", 32768, 16000000)
     if whole["report_s"] is not None:
         _whole(whole["report_s"], where + ": report_s", 1, 86400)
