@@ -58,6 +58,9 @@ class Boards(Protocol):
     def next(self, device: str, site: str) -> str | None:
         """The port of the next board; None if none is left, or none came in time."""
 
+    def again(self, port: str) -> str:
+        """The port of the board that was on this one and is to be tried once more."""
+
 
 class Listed:
     """Boards that hang on these ports, in this order."""
@@ -68,6 +71,10 @@ class Listed:
     def next(self, device: str, site: str) -> str | None:  # noqa: ARG002
         """The next port of the list."""
         return self._left.pop(0) if self._left else None
+
+    def again(self, port: str) -> str:
+        """It hangs there still."""
+        return port
 
 
 class Plugged:
@@ -84,6 +91,14 @@ class Plugged:
             self._say("No board appeared. If one is plugged in: its cable may only charge; try another.")
             return None
         return port.path
+
+    def again(self, port: str) -> str:
+        """Whatever the port is called after the board was plugged in again."""
+        if any(one.path == port for one in serialport.ports()):
+            return port
+        self._say("Plug it in again.")
+        found = self._watcher.next(self._limit_s)
+        return found.path if found else port
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +178,7 @@ class Tray:
                 self.say(str(error))
                 if not self.ask(f"Try {row.node.device} again with the same board?"):
                     return self._failed(row, error)
+                port = self.boards.again(port)
 
     def _flash(self, row: Row, port: str, *, replace: bool) -> Outcome:
         device = row.node.device

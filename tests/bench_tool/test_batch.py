@@ -325,6 +325,31 @@ def test_boards_are_waited_for_and_asked_for_by_name(
     assert "charge" in said
 
 
+def test_a_board_that_comes_back_under_another_name_is_the_same(
+    desk: Desk, boards: FakeBoards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cable that was pulled and is in again, on another port: whoever says `again` goes on with that board."""
+    desk.listed("device\nnode-1\n")
+    mac = "24:0a:c4:00:00:01"
+    there = [boards.plug(tmp_path / "usb1", mac, FAILED)]
+    monkeypatch.setattr(
+        serialport, "ports", lambda: [serialport.Port(path, "", "CP210x", "") for path in there]
+    )
+    monkeypatch.setattr(
+        serialport, "Watcher", functools.partial(serialport.Watcher, look=lambda: serialport.ports())
+    )
+
+    def plugged_in_again(_question: str) -> bool:
+        there[:] = [boards.plug(tmp_path / "usb2", mac)]
+        return True
+
+    monkeypatch.setattr(batch_commands, "_ask", plugged_in_again)
+    code, document, said = batch(desk, options=("--wait", "1"))
+    assert (code, document["devices"][0]["mac"]) == (0, mac)
+    assert "Plug it in again." in said
+    assert boards.written() == [str(tmp_path / "usb2")]
+
+
 def test_checking_touches_nothing(desk: Desk) -> None:
     """`--check` says how many devices are right, and makes neither credentials nor a journal."""
     path = desk.listed("device\nnode-1\n")
