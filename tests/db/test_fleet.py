@@ -190,7 +190,7 @@ def test_a_row_says_how_the_device_does(db):
 def test_hours_show_what_arrived(db, minute):
     """From a device's first record on: 1 for an hour in which something came, 0 for one without."""
     place = Place(db)
-    place.now = place.now.replace(minute=minute) - HOUR
+    place.now = place.now.replace(minute=minute, second=30) - HOUR
     device = heard(place, "a", 3 * HOUR, hours=4)
     this = place.now.replace(minute=0, second=0, microsecond=0)
     rows = place.ask(HOURS, place.cities, ALL, ALL, this - 12 * HOUR, place.now)
