@@ -198,11 +198,12 @@ import asyncio, json
 from qytet_node import health
 class App:
     # Its own backlog, hardware, clock, line, sampler and journal.
-    sensors, lines, resets, steps, online, speaks_up, why = [], [], 0, 2, True, False, ""
+    sensors, lines, resets, steps, damaged, online, speaks_up, why = [], [], 0, 2, 1, True, False, ""
     def __init__(self):
         self.backlog = self.hardware = self.clock = self.uplink = self.sampler = self.journal = self
     def warning(self, text):
         self.lines.append(text)
+    error = warning
     def close(self):
         raise OSError(28)
     def reset(self):
@@ -217,7 +218,9 @@ def test_a_full_flash_keeps_no_node_from_its_restart(micropython: MicroPython) -
     assert run(micropython, _APP + code) == [[1, ["restart: ordered"]]]
 
 
-def test_a_step_of_the_clock_is_told_once(micropython: MicroPython) -> None:
-    """The city learns from the log that a node's clock jumped; the next look has nothing new to say."""
+def test_what_happened_in_silence_is_told_once(micropython: MicroPython) -> None:
+    """The city learns from the log that a clock jumped or flash rotted; the next look has nothing new to say."""
     code = "health.tell_troubles(app)\nhealth.tell_troubles(app)\nprint(json.dumps(app.lines))"
-    assert run(micropython, _APP + code) == [["the clock stepped: 2 times by more than 2 s"]]
+    assert run(micropython, _APP + code) == [
+        ["the clock stepped: 2 times by more than 2 s", "damaged on flash: 1 files of the backlog"]
+    ]

@@ -55,7 +55,7 @@ def values(app):
 
 
 def tell_troubles(app):
-    """Log what sensors and the line complain of, and steps of the clock; each complaint of a sensor once."""
+    """Log what sensors and the line complain of, steps of the clock, damage on flash; each but the line's once."""
     for sensor in app.sampler.sensors:
         if sensor.last_error:
             app.journal.warning("sensor " + sensor.name + ": " + sensor.last_error)
@@ -65,6 +65,9 @@ def tell_troubles(app):
     if app.clock.steps:
         app.journal.warning("the clock stepped: %d times by more than 2 s" % app.clock.steps)
         app.clock.steps = 0
+    if app.backlog.damaged:
+        app.journal.error("damaged on flash: %d files of the backlog" % app.backlog.damaged)
+        app.backlog.damaged = 0
 
 
 async def restart(app, why):

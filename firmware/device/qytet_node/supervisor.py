@@ -32,7 +32,7 @@ class Supervisor:
             await asyncio.sleep_ms(FEED_MS)
 
     def look(self):
-        """Feed if all is well; remember who is stuck, so that the next health record can say so."""
+        """Feed if all is well; `stuck` names who keeps it from being so."""
         now = self._clock.up()
         self.stuck = ""
         for name, part, limit in self._watched:
