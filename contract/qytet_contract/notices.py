@@ -3,7 +3,7 @@
 birth   {"v":1,"boot":…,"lo":1,"fw":"0.1.0","board":"esp32-s3","ds":[["pm2_5","ug/m3"],…]}    retained
 state   {"v":1,"boot":…,"s":"ready"}                          retained; the last will says "lost"
 stored  {"v":1,"boot":…,"seq":1042}       up to here everything of that boot is accounted for
-cmd     {"v":1,"cmd":"reboot","exp":1789000000000,"args":{}}
+cmd     {"v":1,"cmd":"restart","exp":1789000000000,"args":{}}
 ack     {"v":1,"s":"done","why":""}
 log     {"v":1,"boot":…,"up":183000,"lvl":"warning","msg":"…"}
 """

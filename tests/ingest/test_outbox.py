@@ -45,7 +45,7 @@ def send(plain_rig, wire):
     return run
 
 
-def ask(rig, name="reboot", args=None, expires_in=HOUR, device=""):
+def ask(rig, name="restart", args=None, expires_in=HOUR, device=""):
     return control.ask(rig.db, device or rig.device, name, args or {}, expires_in=expires_in)["command_id"]
 
 
