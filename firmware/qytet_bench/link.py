@@ -138,12 +138,14 @@ def _redirected(text: str, parts: set[str], whole: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").removeprefix(_PACKAGE + ".") in parts:
             node.module = whole
-        elif (
-            isinstance(node, ast.ImportFrom)
-            and node.module == _PACKAGE
-            and parts & {one.name for one in node.names}
-        ):
+        elif isinstance(node, ast.Import | ast.ImportFrom) and parts & _modules(node):
             raise QytetError(
                 f"A module imports {ast.unparse(node)}: of what is joined, only names can be imported."
             )
     return ast.unparse(tree) + "\n"
+
+
+def _modules(node: ast.Import | ast.ImportFrom) -> set[str]:
+    """What an import may mean as modules, by their names within the package."""
+    above = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+    return {f"{above}{one.name}".removeprefix(_PACKAGE + ".") for one in node.names}

@@ -177,6 +177,17 @@ def test_the_same_public_name_twice_cannot_be_joined() -> None:
         link.linked(texts, ("one", "two"))
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["from qytet_node import one", "from qytet_node.drivers import two", "import qytet_node.drivers.two"],
+)
+def test_a_module_that_is_joined_cannot_be_imported_whole(line: str) -> None:
+    """A board would not find it: the build says who asks for it, in whatever words."""
+    texts = {f"qytet_node/{name}.py": "" for name in ("one", "drivers/two")}
+    with pytest.raises(QytetError, match=line):
+        link.linked(texts | {"qytet_node/far.py": line + "\n"}, ("one", "drivers.two"))
+
+
 def test_nothing_of_the_program_inherits_across_modules() -> None:
     """Short private names are given module by module, so an object must have them from one module only."""
     for path in micropython_modules():
