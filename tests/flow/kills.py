@@ -142,14 +142,23 @@ def _kill(
     database: DatabaseServer,
     sender: "subprocess.Popen[bytes]",
 ) -> Counter[str]:
-    """Kill and start again at seeded moments; goes on while the load lasts, at least `kills` times."""
+    """Kill and start again at seeded moments; goes on while the load lasts, at least `kills` times.
+
+    First ingest, and then the broker with what it has taken for ingest meanwhile: that has to be sent again.
+    """
     luck, kills = random.Random(battle.seed), Counter[str]()
     while kills.total() < battle.kills:
         assert sender.poll() is None, f"the load ended ({sender.returncode}) after {kills.total()} kills"
         time.sleep(luck.uniform(*battle.pause_s))  # the moment is the point: seeded, and awaited by nobody
-        victim = luck.choice(battle.victims)
+        victim = luck.choice(battle.victims) if kills else "ingest and broker"
         if victim == "ingest":
             worker.kill()
+            worker.start()
+        elif victim == "ingest and broker":
+            worker.kill()
+            time.sleep(luck.uniform(0.3, 0.6))
+            broker.kill()
+            broker.start()
             worker.start()
         else:
             server = broker if victim == "broker" else database
