@@ -29,14 +29,17 @@ comment on function qytet.resolution(text, timestamptz, timestamptz) is
     'The resolution that a range gets: raw, 15min, hour or day. auto: raw up to 6 h, 15min up to 8 days, hour up to 62 '
     'days, else day. A wish is granted but for raw over more than 2 days and 15min over more than 62, which get the next.';
 
+-- The registry is small and asked by each function: planning it anew each time took longer than the asking.
 create function qytet.streams(cities text[], sites text[], devices text[], channels text[], properties text[])
-returns integer[] language sql stable parallel safe as $$
-    select coalesce(array_agg(d.datastream_id order by d.datastream_id), '{}')
-    from qytet.datastream d
-    where qytet.chosen(d.city, cities) and qytet.chosen(d.site, sites) and qytet.chosen(d.device, devices)
-      and qytet.chosen(case d.channel when '' then '-' else d.channel end, channels)
-      and qytet.chosen(d.property, properties)
-$$;
+returns integer[] language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan as $$
+begin
+    return (
+        select coalesce(array_agg(d.datastream_id order by d.datastream_id), '{}')
+        from qytet.datastream d
+        where qytet.chosen(d.city, cities) and qytet.chosen(d.site, sites) and qytet.chosen(d.device, devices)
+          and qytet.chosen(case d.channel when '' then '-' else d.channel end, channels)
+          and qytet.chosen(d.property, properties));
+end $$;
 comment on function qytet.streams(text[], text[], text[], text[], text[]) is
     'Ids of the datastreams of these cities, sites, devices, channels (- is none) and properties; {*} means all.';
 

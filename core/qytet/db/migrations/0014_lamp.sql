@@ -39,7 +39,10 @@ comment on function qytet.lamp_scheduled(double precision, double precision, dou
 create function qytet.lamp(cities text[], sites text[], devices text[], channels text[])
 returns table (lamp integer, city text, site text, device text, channel text, label text, power integer[],
                level integer[], factor integer[], voltage integer[], ended boolean)
-language sql stable parallel safe as $$
+language plpgsql stable parallel safe rows 100 set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+begin
+    return query
     with stream as materialized (
         select d.datastream_id, d.city::text, d.site::text, d.device::text, d.channel, d.property,
                d.valid_to <= now() as ended
@@ -68,23 +71,23 @@ language sql stable parallel safe as $$
         group by 1, 2, 3, 4
     ) g
     left join shared h using (device)
-    where g.lamp is not null
-$$;
+    where g.lamp is not null;
+end $$;
 comment on function qytet.lamp(text[], text[], text[], text[]) is
     'A lamp: a device''s channel with a power or a level, known by the lowest id of those datastreams; the ids of its power, '
     'level, power factor and of its own or its controller''s supply voltage; `ended` when it is out of service.';
 
 -- Where a meter was replaced, two streams of a lamp share a bucket: it is the successor's, or the lamp would count twice.
 create function qytet.lamp_replaced(streams integer[], out ended integer[], out ends timestamptz[])
-language sql stable parallel safe
-as $$
-    select coalesce(array_agg(d.datastream_id), '{}'), coalesce(array_agg(d.valid_to), '{}')
+language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan as $$
+begin
+    select coalesce(array_agg(d.datastream_id), '{}'), coalesce(array_agg(d.valid_to), '{}') into ended, ends
     from qytet.datastream d
     where d.datastream_id = any (streams) and d.valid_to is not null
       and exists (select from qytet.datastream n
                   where n.device = d.device and n.property = d.property and n.channel = d.channel
-                    and n.valid_from >= d.valid_to and n.valid_from < d.valid_to + interval '1 day')
-$$;
+                    and n.valid_from >= d.valid_to and n.valid_from < d.valid_to + interval '1 day');
+end $$;
 comment on function qytet.lamp_replaced(integer[]) is
     'Those of the datastreams that another followed within a day, and when they ended.';
 
