@@ -166,8 +166,10 @@ class Port:
 
 def _in_words(path: str, error: OSError) -> OSError:
     """The same fault as a technician would say it; its number stays."""
-    number = errno.EIO if _GONE in str(error) else error.errno or 0
-    words = _WORDS.get(number)
+    number = errno.EIO if _GONE in str(error) else error.errno
+    if number is None and isinstance(error.__context__, OSError):
+        number = error.__context__.errno  # pyserial's own "write failed" has it in words only
+    words = _WORDS.get(number or 0)
     if words is None:
         return error
     said = OSError(words.format(path))
