@@ -13,6 +13,7 @@ from typing import Any, Self
 import psutil
 
 from qytet.demo.folder import DemoFolder
+from qytet.demo.growing import whole_lines
 
 SMALL = ("--devices", "9", "--interval", "1")
 _START_S = 90.0
@@ -83,9 +84,8 @@ class DemoProcess:
         return found
 
     def _figures(self) -> int:
-        lines = self.folder.stats.read_bytes().splitlines() if self.folder.stats.exists() else []
-        last = json.loads(lines[-1]) if lines else {"stored": 0, "readings": 0}
-        return int(last["readings"]) if last["stored"] else 0
+        last = newest(self.folder.stats)
+        return int(last["readings"]) if last.get("stored") else 0
 
     def _await(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + _START_S
@@ -93,6 +93,16 @@ class DemoProcess:
             assert self.process.poll() is None, f"it ended while waiting for {what}:\n{self.output}"
             assert time.monotonic() < deadline, f"waited {_START_S} s for {what}:\n{self.output}"
             time.sleep(0.05)
+
+
+def newest(stats: Path) -> dict[str, Any]:
+    """The last whole line of a file that the simulators are writing; empty before there is one."""
+    if not stats.exists():
+        return {}
+    with stats.open("rb") as file:
+        lines = whole_lines(file)
+    found: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    return found
 
 
 def environment(root: Path) -> dict[str, str]:

@@ -20,6 +20,7 @@ from qytet.demo import probe
 from qytet.demo.children import environment
 from qytet.demo.figures import Figures, Reader, last_line
 from qytet.demo.folder import claimed
+from qytet.demo.growing import whole_lines
 from qytet.demo.options import api_port
 from qytet.demo.probe import Latencies
 from qytet.demo.view import View
@@ -104,6 +105,40 @@ def test_a_prober_that_came_in_the_middle_of_a_line_waits_for_its_end(
         file.write(b"no json\n")
         assert taken.wait(_PATIENCE_S)
     assert isinstance(broken.failure, ValueError)
+
+
+def test_a_line_that_grows_under_the_reading_is_not_taken_for_two() -> None:
+    """What its writer adds between two reads of one look belongs to the line that was there in part."""
+    pieces = [b'{"n":1}\n{"n":', b"", b'2}\n{"n":3', b"", b"}\n", b""]
+
+    class Growing(io.RawIOBase):
+        def __init__(self) -> None:
+            self._there, self._at = b"", 0
+
+        def readable(self) -> bool:
+            return True
+
+        def seekable(self) -> bool:
+            return True
+
+        def seek(self, offset: int, whence: int = 0) -> int:
+            self._at = offset + (self._at if whence == 1 else 0)
+            return self._at
+
+        def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+            if self._at == len(self._there) and pieces:
+                piece = pieces.pop(0)
+                self._there += piece
+                if not piece:
+                    return 0  # the end of the file, for now
+            found = self._there[self._at : self._at + len(buffer)]
+            buffer[: len(found)] = found
+            self._at += len(found)
+            return len(found)
+
+    file: BinaryIO = io.BufferedReader(Growing())  # type: ignore[type-var]  # its methods are optional to us
+    looks = [whole_lines(file) for _ in range(4)]
+    assert looks == [[b'{"n":1}\n'], [b'{"n":2}\n'], [b'{"n":3}\n'], []]
 
 
 def test_figures_survive_half_a_line_and_keep_the_file_bounded(tmp_path: Path) -> None:

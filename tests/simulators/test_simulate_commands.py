@@ -19,6 +19,7 @@ from qytet.embedded import EmbeddedNats
 from qytet.errors import QytetError
 from qytet_simulators.commands import app
 from qytet_simulators.oracle import Accepted, read
+from tests.flow.demo_process import newest
 from tests.simulators.device_server import MarkServer
 
 LIMIT = 90.0  # s
@@ -166,7 +167,7 @@ def _interrupted(broker: EmbeddedNats, folder: Path, number: signal.Signals, *mo
     )
     try:
         end = time.monotonic() + LIMIT
-        while _records(folder / "stats") < 100:
+        while newest(folder / "stats").get("records", 0) < 100:
             assert time.monotonic() < end, "no records"
             assert program.poll() is None, "the program ended by itself"
             time.sleep(0.05)
@@ -176,9 +177,3 @@ def _interrupted(broker: EmbeddedNats, folder: Path, number: signal.Signals, *mo
         program.kill()
         program.wait()
     return {"code": program.returncode, "last": json.loads(out)}
-
-
-def _records(path: Path) -> int:
-    """Records that the newest line of the statistics speaks of."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return int(json.loads(lines[-1])["records"]) if lines else 0

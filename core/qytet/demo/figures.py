@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qytet.demo.growing import whole_lines
 from qytet.embedded.ports import LOOPBACK
 
 __all__ = ["CityFigures", "Figures", "Reader"]
@@ -113,7 +114,7 @@ def last_line(stats: Path) -> dict[str, Any]:
         with stats.open("r+b") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - _TAIL))
-            lines = [line for line in file.readlines() if line.endswith(b"\n")]
+            lines = whole_lines(file)
             found: dict[str, Any] = json.loads(lines[-1]) if lines else {}
             if size > _STATS_LIMIT and not found.get("last"):
                 file.truncate(0)  # its writer appends

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
+from qytet.demo.growing import whole_lines
 from qytet.embedded.ports import LOOPBACK
 
 __all__ = ["Latencies", "Prober", "latest_visible", "observation_visible"]
@@ -167,10 +168,7 @@ def _appended(path: Path, stop: threading.Event) -> Iterator[Iterator[list[bytes
         def bursts() -> Iterator[list[bytes]]:
             _seek_after_whole_lines(file)
             while not stop.is_set():
-                lines = file.readlines()
-                if lines and not lines[-1].endswith(b"\n"):
-                    file.seek(-len(lines.pop()), 1)
-                if lines:
+                if lines := whole_lines(file):
                     yield lines
                     _seek_after_whole_lines(file)
                 stop.wait(_LOOK_S)
