@@ -65,7 +65,9 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine whose chronyc may be slow, as this one is now and then."""
+    monkeypatch.setattr("qytet_edge.clock.facts._TIME_LIMIT", 60.0)
     return Machine(tmp_path)
 
 
@@ -130,14 +132,16 @@ def test_chronyc_that_fails_or_is_absent_says_nothing(machine: Machine) -> None:
 
 def test_chronyc_that_hangs_is_ended(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A chronyc that never answers is killed after its time limit, and leaves no process behind."""
-    monkeypatch.setattr("qytet_edge.clock.facts._TIME_LIMIT", 0.2)
     note = machine.chronyc.with_name("pid")
-    machine.chronyc.write_text(f"#!/bin/sh\necho $$ > {note}\nexec sleep 600\n")
+    machine.chronyc.write_text(f"#!/bin/sh\necho $$ > {note}.new\nmv {note}.new {note}\nexec sleep 600\n")
     machine.chronyc.chmod(0o755)
-    assert asyncio.run(tracking(str(machine.chronyc))) is None
-    if note.exists():
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(note.read_text()), 0)
+    for limit_s in (0.2, 2, 20):  # so long that it has begun to hang when it is ended
+        monkeypatch.setattr("qytet_edge.clock.facts._TIME_LIMIT", limit_s)
+        assert asyncio.run(tracking(str(machine.chronyc))) is None
+        if note.exists():
+            break
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
 
 
 def test_chrony_that_is_unsure_does_not_vouch(machine: Machine) -> None:
@@ -200,6 +204,50 @@ def test_a_step_during_a_look_is_not_overlooked(machine: Machine) -> None:
     assert clock.stamp() == (None, "none")
     look(clock)
     assert clock.stamp() == (machine.real_ms, "ntp")
+
+
+def test_a_machine_that_stands_still_for_a_moment_has_set_no_clock(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seconds that pass between the reads of the two clocks, at a record or at a look, are no step of either."""
+    machine.chrony_says(SYNCHRONISED)
+    clock = machine.clock()
+    look(clock)
+
+    def held_up() -> int:
+        monkeypatch.setattr(clock, "_boottime", lambda: machine.boot)
+        read = machine.boot
+        machine.pass_s(3)
+        return read
+
+    for ask in (lambda: clock.stamp(), lambda: look(clock)):
+        monkeypatch.setattr(clock, "_boottime", held_up)
+        ask()
+        assert clock.stamp() == (machine.real_ms, "ntp")
+    assert clock.state().steps == 0
+
+
+def test_a_thread_that_read_the_clock_before_a_step_does_not_set_it_back(machine: Machine) -> None:
+    """One step is one step, also if a thread stands still between its read and its judgement meanwhile."""
+    machine.chrony_says(SYNCHRONISED)
+    clock = machine.clock()
+    look(clock)
+    other = threading.Thread(target=clock.stamp)
+
+    def overtaken() -> int:
+        clock._now = lambda: machine.real
+        read = machine.real
+        machine.real += 60 * SECOND
+        other.start()
+        other.join(0.2)  # it must not get by; if it may, it does
+        return read
+
+    clock._now = overtaken
+    clock.stamp()
+    other.join()
+    look(clock)
+    assert clock.stamp() == (machine.real_ms, "ntp")
+    assert [step.by_s for step in machine.steps] == [60]
 
 
 def test_slewing_is_no_step(machine: Machine) -> None:
@@ -305,7 +353,7 @@ def test_the_clock_looks_again_at_once_when_it_was_set(
 
         monkeypatch.setattr(clock, "look", counted)
         looks = asyncio.create_task(clock.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await looked.wait()
             looked.clear()
             machine.real += 60 * SECOND

@@ -17,6 +17,9 @@ __all__ = ["Clock", "ClockState", "Step"]
 
 _STEP_NS = 1_000_000_000
 """More than slewing can do between two looks: chrony slews at most 1/12 s a second, and rarely so fast."""
+_APART_NS = 100_000_000
+"""Two reads that lie further apart are not of one moment: the machine stood still in between."""
+_TRIES = 20
 _log = log.get("edge.clock")
 
 
@@ -66,7 +69,8 @@ class Clock:
         self._root, self._chronyc, self._kernel = root, chronyc, kernel
         self._now, self._boottime = now, boottime
         self._basis = UNKNOWN
-        self._shift = now() - boottime()
+        boot, real = self._moment()
+        self._shift = real - boot
         """The system's clock minus time since boot at the last look: whoever moves it by a second, set it."""
         self._fix: Fix | None = None
         self._offset_s: float | None = None
@@ -96,8 +100,8 @@ class Clock:
 
     def stamp(self) -> tuple[int | None, str]:
         """Unix milliseconds and how they are known, as a record carries them: `(None, "none")` if they are not."""
-        boot, real = self._boottime(), self._now()
         with self._lock:
+            boot, real = self._moment()
             self._notice_step(real - boot)
             basis = self._basis
         t_ms = (real if basis.system else basis.offset_ns + boot) // 1_000_000
@@ -124,16 +128,31 @@ class Clock:
         self.stamp()  # a step from before is forgotten about here, one during the look spoils it
         steps = self._steps
         tracking = await look.tracking(self._chronyc) if self.config.trust == "auto" else None
-        boot, real = self._boottime(), self._now()
-        seen = Facts(real, boot, tracking, self._timesync(), self._kernel(), look.rtc(self._root), self._fix)
+        said = self._timesync(), self._kernel(), look.rtc(self._root)
         with self._lock:
+            boot, real = self._moment()
             self._notice_step(real - boot)
             if self._steps == steps:
+                seen = Facts(real, boot, tracking, *said, self._fix)
                 self._shift = real - boot
                 self._basis = judge(seen, self._basis, self.config, self._rtc_floor_ms)
                 self._offset_s = _offset(seen)
             told, self._told = self._told, []
         self._tell(told)
+
+    def _moment(self) -> tuple[int, int]:
+        """Time since boot and the system's clock, ns, as of one moment; the lock is held, so moments keep their order.
+
+        A process that is held up for a second between the two reads would otherwise take that for a clock that
+        was set, and its records would carry no time.
+        """
+        boot, real = self._boottime(), self._now()
+        for _ in range(_TRIES):
+            after = self._boottime()
+            if after - boot < _APART_NS:
+                break
+            boot, real = after, self._now()
+        return boot, real
 
     def _timesync(self) -> float | None:
         """When systemd-timesyncd last set the clock; None if that was before somebody else did."""
