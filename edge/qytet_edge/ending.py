@@ -8,8 +8,10 @@ __all__ = ["ended"]
 AGAIN_S = 0.5
 
 
-async def ended(*tasks: "asyncio.Task[Any]") -> None:
+async def ended(*tasks: "asyncio.Task[Any]", again_s: float = AGAIN_S) -> None:
     """Cancel tasks until all have ended; what they raised stays with them.
+
+    A task that is told again while it ends in order is interrupted in that: `again_s` must be longer than its end.
 
     Until Python 3.12 `asyncio.wait_for` loses a cancellation that comes at the moment when what it waits for
     ends (CPython gh-86296); libraries use it, and one request would leave their caller at work for ever.
@@ -17,4 +19,4 @@ async def ended(*tasks: "asyncio.Task[Any]") -> None:
     while working := [task for task in tasks if not task.done()]:
         for task in working:
             task.cancel()
-        await asyncio.wait(working, timeout=AGAIN_S)
+        await asyncio.wait(working, timeout=again_s)

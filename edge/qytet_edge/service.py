@@ -31,6 +31,8 @@ __all__ = ["claimed", "run", "serve"]
 
 _log = log.get("gateway")
 _PAUSE_S = (1.0, 60.0)  # first and longest pause before a part that ended is started again
+_ORDERLY_S = 8.0
+"""Longer than any part may take to end: the uplink's last words (twice 3 s), the sources' (5 s)."""
 
 
 def run(config: Config) -> None:
@@ -158,7 +160,7 @@ async def _working(name: str, work: Awaitable[None]) -> "AsyncIterator[asyncio.T
     try:
         yield task
     finally:
-        await ended(task)
+        await ended(task, again_s=_ORDERLY_S)
         with contextlib.suppress(asyncio.CancelledError):
             try:
                 await task

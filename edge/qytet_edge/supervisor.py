@@ -22,6 +22,8 @@ from qytet_edge.threads import OWNER
 __all__ = ["Patience", "Supervisor"]
 
 _log = log.get("supervisor")
+_AGAIN = 1.5
+"""Times `Patience.ending`: whoever is told to end again within that could not wait for what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Supervisor:
         try:
             await asyncio.gather(*tasks)
         finally:
-            await ended(*tasks)
+            await ended(*tasks, again_s=_AGAIN * self._patience.ending)
             await asyncio.gather(*tasks, return_exceptions=True)  # so that no error counts as never looked at
 
     async def _keep(self, source: Source, account: Account) -> None:

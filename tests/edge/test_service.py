@@ -22,10 +22,12 @@ from qytet_edge.commands import app
 from qytet_edge.config import read
 from qytet_edge.gateway import Gateway
 from qytet_edge.systemd import Systemd
+from qytet_edge.uplink import Manners
 from qytet_simulators.instruments.modbus_tcp import TcpServer
 from qytet_simulators.instruments.modbus_unit import ModbusUnit
 from tests.core.mqtt_client import Client
 from tests.edge.chaos_gateway import GatewayProcess
+from tests.edge.quick_time import quickly
 from tests.servers.mosquitto import MosquittoServer
 
 CONFIG = """
@@ -171,6 +173,26 @@ def test_status_without_a_gateway(tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["status", "--config", str(path)])
     assert isinstance(found.exception, ServerError)
     assert "systemctl status" in found.exception.do
+
+
+def test_a_part_that_says_goodbye_is_not_interrupted() -> None:
+    """Over a slow line the uplink's last words take seconds: they are said to the end, and the city does not hear
+    that the gateway was lost."""
+    longest_s, said = 2 * Manners().farewell_s, asyncio.Event()
+
+    async def part() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(longest_s)
+            said.set()
+
+    async def main() -> None:
+        async with service._working("uplink", service._kept("uplink", part)):
+            await asyncio.sleep(1)
+
+    quickly(main())
+    assert said.is_set()
 
 
 def _serve(path: Path, script: Callable[[Callable[[], dict[str, Any]]], Any], seconds: float = 20) -> None:

@@ -9,6 +9,7 @@ import pytest
 from qytet_edge.desk import MOST_DEVICES, Account
 from qytet_edge.ports import Sink
 from qytet_edge.records import Checkpoint, Notice, Reading, Relayed
+from qytet_edge.service import _working
 from qytet_edge.supervisor import Patience, Supervisor
 from qytet_edge.threads import OWNER, THREADS, WAITING, SourceThreads
 from tests.edge.quick_time import quickly
@@ -210,6 +211,28 @@ class TestRestart:
             assert memory.kept == []
 
         _with([Scripted("leaves", leaves)], script)
+
+
+def test_a_stop_waits_for_last_words() -> None:
+    """However the stop is passed on, a source has the whole time it was promised to close what it holds."""
+
+    async def main() -> None:
+        memory, patience = Memory(), Patience()
+
+        async def slow_to_end(sink: Sink) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.9 * patience.ending)  # the disk takes its time
+                await sink.put([READING])
+
+        loop, source = asyncio.get_running_loop(), Scripted("meter", slow_to_end)
+        supervisor = Supervisor(memory, patience=patience, now=loop.time)
+        async with _working("sources", supervisor.run([source])):
+            await _until(lambda: source.runs == 1)
+        assert memory.kept == [READING]
+
+    quickly(main())
 
 
 def test_blocked_threads_stall_nobody_else() -> None:
