@@ -1,5 +1,6 @@
 """The tutorial, done from end to end: every command that it marks is run beside a demo of its own."""
 
+import contextlib
 import json
 import os
 import re
@@ -18,7 +19,7 @@ from qytet.embedded.ports import free_port
 from tests.docs.markdown import ROOT, Block, blocks
 
 PAGE = ROOT / "docs/tutorials/first-hour.md"
-START_S, RUN_S, STOP_S = 180, 300, 90
+START_S, RUN_S, STOP_S, ASK_S = 180, 300, 90, 60
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
             assert process.poll() is None, log.read_text()[-3000:]
             assert time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.2)
-        while not httpx.get(f"http://127.0.0.1:{port}/v1/latest?city=korce").json()["items"]:
+        latest = f"http://127.0.0.1:{port}/v1/latest?city=korce"
+        while not httpx.get(latest, timeout=ASK_S).json()["items"]:
             assert time.monotonic() < deadline, "nothing came from Korçë"
             time.sleep(0.2)
         yield Demo(tmp_path, port, process)
@@ -97,6 +99,50 @@ def pattern(output: str) -> "re.Pattern[str]":
     return re.compile(".*".join(map(re.escape, output.split("…"))), re.DOTALL)
 
 
+def run(text: str, folder: Path, seconds: float) -> tuple[int | None, str, str]:
+    """Exit code (None: out of time), output and errors of a script; whatever it has started has ended then, too.
+
+    The output goes to files: a pipe would stay open as long as the longest of its processes.
+    """
+    said, wrong = folder / "script.out", folder / "script.err"
+    with (
+        said.open("wb") as output,
+        wrong.open("wb") as errors,
+        subprocess.Popen(
+            ["bash", "-c", text],
+            cwd=folder,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # nothing of it is left
+                os.killpg(process.pid, signal.SIGKILL)
+    return code, said.read_text(encoding="utf-8"), wrong.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("end", "code"), [("sleep 600", None), ("exit 3", 3)], ids=["late", "failed"])
+def test_a_script_leaves_nothing_running(tmp_path: Path, end: str, code: int | None) -> None:
+    """What a script leaves in the background is ended with it, when it fails and when its time is over."""
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    reader = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        left = "(exec > held; touch there; sleep 600) & until [ -e there ]; do sleep 0.01; done"
+        assert run(f"{left}; {end}", tmp_path, 3 if code is None else 60)[0] == code
+        os.set_blocking(reader, True)  # it ends when the last process that can write to it has
+        assert os.read(reader, 1) == b""
+    finally:
+        os.close(reader)
+
+
 @pytest.mark.servers
 @pytest.mark.timeout(700)
 def test_the_tutorial_can_be_followed(demo: Demo) -> None:
@@ -106,18 +152,10 @@ def test_the_tutorial_can_be_followed(demo: Demo) -> None:
         if name := block.saved_as():
             (demo.folder / name).write_text(block.text, encoding="utf-8")
     text = script(marked).replace(":8100/", f":{demo.port}/")
-    done = subprocess.run(
-        ["bash", "-c", text],
-        cwd=demo.folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=RUN_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    said = re.split(r"^#### \d+\n", done.stdout, flags=re.MULTILINE)[1:]
-    for (command, output), heard in zip(promised(marked), said, strict=True):
+    code, said, wrong = run(text, demo.folder, RUN_S)
+    assert code == 0, f"exit code {code} (None: after {RUN_S} s)\n{said[-2000:]}{wrong[-2000:]}"
+    parts = re.split(r"^#### \d+\n", said, flags=re.MULTILINE)[1:]
+    for (command, output), heard in zip(promised(marked), parts, strict=True):
         assert pattern(output).search(heard), f"$ {command}\nshown:\n{output}\nheard:\n{heard}"
 
     demo.process.send_signal(signal.SIGINT)
