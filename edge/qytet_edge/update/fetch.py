@@ -104,12 +104,14 @@ def fetch(
 
 def _chunks(answer: http.client.HTTPResponse, stop: threading.Event, until: float) -> Iterator[bytes]:
     """What comes, as it comes. Raises OSError if it ends too early, takes too long, or is to end."""
-    while chunk := answer.read1(_CHUNK):
+    while True:
         if stop.is_set():
             raise OSError("the gateway is ending")
-        if time.monotonic() > until:
+        if not (chunk := answer.read1(_CHUNK)):
+            break
+        yield chunk  # before a look at the clock: each attempt gets on, however slow line and machine are
+        if answer.length != 0 and time.monotonic() > until:
             raise OSError("the server is too slow")
-        yield chunk
     if answer.length:
         raise OSError(f"the line broke {answer.length:,} bytes before the end")
 
