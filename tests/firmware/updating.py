@@ -46,7 +46,7 @@ class Workshop:
             self._common[f"qytet_contract/{name}.mpy"] = self._compiled(text, f"contract_{name}")
 
     def version(self, version: str, kind: str = "good") -> dict[str, bytes]:
-        """A slot's files; `kind`: good, import, crash, hang, mute, end or exit."""
+        """A slot's files; `kind`: good, import, crash, hang, mute, numb (it measures nothing), end or exit."""
         if version not in self._slots:
             text = (VM / "ota_app.py").read_text()
             changed = text.replace('KIND = "good"', f'KIND = "{kind}"')

@@ -17,6 +17,8 @@ from qytet_bench.program import Program, build
 from qytet_bench.update import bundle
 from qytet_simulators.hardware.board import Board
 from qytet_simulators.hardware.flash import FlashFile
+from qytet_simulators.hardware.profiles import surroundings
+from qytet_simulators.hardware.wiring import Wiring
 from tests.firmware.device import DEVICE
 from tests.firmware.fileserver import serving
 from tests.firmware.test_network import _files
@@ -126,6 +128,12 @@ def _board_files(
     }
 
 
+def _sensors() -> Wiring:
+    """Everything that the profile measures with, at the board's pins."""
+    board = json.loads((DEVICE / "boards/esp32-devkitc.json").read_text())
+    return surroundings(json.loads((DEVICE / "profiles/air.json").read_text()), board).wiring
+
+
 def _install(flash: FlashFile, files: dict[str, bytes]) -> None:
     with filesystem(flash, fresh=True) as there:
         put(there, files.items())
@@ -157,7 +165,7 @@ def test_a_board_updates_itself_and_stays(
     new = _bundle(key, tmp_path)
     _install(flash, _board_files(program, broker, key, tmp_path))
     with StoringCity(broker) as city, serving(new, broker.authority) as server:
-        board = make_board(None)
+        board = make_board(None, _sensors())
         board.power_on()
         city.wait_until(lambda: bool(city.of("birth")))
         city.order("u1", "update", url=server.url("breaks"), sha256=sha256(new).hexdigest())
@@ -188,13 +196,13 @@ def test_a_board_comes_back_from_what_brings_no_reading(
 ) -> None:
     """From a network with a wrong password, and from a version of which no reading is stored, each in its time.
 
-    The version gives itself five minutes instead of thirty.
+    The version gives itself some minutes instead of thirty.
     """
     limits = "TRIAL_MS, SETTINGS_MS = {}, 600000"
     new = _bundle(key, tmp_path, ("ota.py", limits.format(1800000), limits.format(150000)))
     _install(flash, _board_files(program, broker, key, tmp_path))
     with StoringCity(broker, deaf="9.9.9") as city, serving(new) as server:
-        board = make_board(None)
+        board = make_board(None, _sensors())
         board.power_on()
         city.wait_until(lambda: bool(city.of("birth")))
         city.order("n1", "network", wifi={"password": "not the password"})
@@ -206,6 +214,29 @@ def test_a_board_comes_back_from_what_brings_no_reading(
         assert city.born()[-1] == program.version
         assert "9.9.9" in city.born()
         assert 12 * 60 < board.now_s() < 22 * 60
+
+
+def test_a_version_that_measures_nothing_goes(
+    make_board: MakeBoard,
+    flash: FlashFile,
+    broker: MosquittoServer,
+    program: Program,
+    key: rsa.RSAPrivateKey,
+    tmp_path: Path,
+) -> None:
+    """Nulls and health that are stored prove nothing: with no sensor that answers, the version before runs again."""
+    limits = "TRIAL_MS, SETTINGS_MS = {}, 600000"
+    new = _bundle(key, tmp_path, ("ota.py", limits.format(1800000), limits.format(150000)))
+    _install(flash, _board_files(program, broker, key, tmp_path))
+    with StoringCity(broker) as city, serving(new) as server:
+        board = make_board(None)
+        board.power_on()
+        city.wait_until(lambda: bool(city.of("birth")))
+        city.order("u1", "update", url=server.url(), sha256=sha256(new).hexdigest())
+        city.wait_until(lambda: "failed" in city.answers.get("u1", []))
+        assert city.whys["u1"] == "no reading of it was stored in time"
+        (tried,) = {birth["boot"] for birth in city.of("birth") if birth["fw"] == "9.9.9"}
+        assert any(record["boot"] == tried for record in city.of("obs")), "its health was stored"
 
 
 def test_a_version_that_hangs_is_bitten_until_it_goes(

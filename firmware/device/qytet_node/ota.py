@@ -16,7 +16,7 @@ from qytet_node.lent import lent
 from qytet_node.slots import ETC, Slots
 
 PROOF_MS = 90000
-"""Records made before do not prove a version: the watchdog must have had its chance."""
+"""Readings made before do not prove a version: the watchdog must have had its chance."""
 TRIAL_MS, SETTINGS_MS = 1800000, 600000
 """How long a version, or settings, may run without proof; main.py counts the starts."""
 LONGEST_S = 3600
@@ -68,7 +68,7 @@ class Ota:
         state = self._slots.read()
         if state["trial"]:
             settings = state["trial"] == ETC
-            if not await self._proven(*((0, SETTINGS_MS) if settings else (PROOF_MS, TRIAL_MS))):
+            if not await (self._reached(1, SETTINGS_MS) if settings else self._proven()):
                 self._slots.go_back("no reading of it was stored in time")
                 await self._app.restart("back to what ran before")
                 return None
@@ -77,16 +77,26 @@ class Ota:
             self._tell()
         return OVER
 
-    async def _proven(self, from_ms, until_ms):
-        """Whether the city stored a record that was made after `from_ms`, before `until_ms` of running."""
-        clock, uplink, first = self._app.clock, self._app.uplink, None
-        while clock.up() < until_ms:
-            if first is None and clock.up() >= from_ms:
-                first = self._app.backlog.seq + 1 if from_ms else 1
-            if first and uplink.confirmed >= first:
-                return True
-            await asyncio.sleep_ms(_LOOK_MS)  # marks come when they come, and nobody else waits for them
+    async def _proven(self):
+        """Whether the city stores a report with a measured value in time; health alone, or nulls, prove no version."""
+        app, sampler, before = self._app, self._app.sampler, None
+        until = max(TRIAL_MS, PROOF_MS + 2000 * sampler.report_s)
+        while app.clock.up() < until:
+            if app.clock.up() >= PROOF_MS:
+                now = sampler.measured, app.backlog.seq
+                if before and now[0] > before[0] and now[1] > before[1]:
+                    return await self._reached(now[1], until)
+                before = before or now
+            await asyncio.sleep_ms(_LOOK_MS)
         return False
+
+    async def _reached(self, seq, until):
+        """Whether the city has stored this boot's record `seq` before `until` ms of running."""
+        while self._app.uplink.confirmed < seq:
+            if self._app.clock.up() >= until:
+                return False
+            await asyncio.sleep_ms(_LOOK_MS)  # marks come when they come, and nobody else waits for them
+        return True
 
     async def _update(self, args, ident):
         url, sha256 = args["url"], args["sha256"]

@@ -131,7 +131,7 @@ class Sensor:
 class Sampler:
     """All sensors, and the records that are made of what they measure: `record(m)` keeps one.
 
-    `more()` gives values that every report tells beside them.
+    `more()` gives values that every report tells beside them. `measured` counts the reports with a measured value.
     """
 
     def __init__(self, sensors, clock, record, report_s, more=dict):
@@ -140,7 +140,7 @@ class Sampler:
         self._tasks = []
         self._due = 0
         self.progress_at = clock.up()
-        self.reports = 0
+        self.measured = 0
 
     async def run(self):
         """Measure and report until cancelled."""
@@ -174,10 +174,14 @@ class Sampler:
             self._tell()
 
     def _tell(self):
-        m = dict(self._more())
+        m = {}
         for sensor in self.sensors:
             m.update(sensor.window.take())
-        self.reports += 1
+        for value in m.values():
+            if value is not None:
+                self.measured += 1
+                break
+        m.update(self._more())
         keys = sorted(m)
         for start in range(0, len(keys), MOST_VALUES):
             self._record({key: m[key] for key in keys[start : start + MOST_VALUES]})

@@ -205,10 +205,10 @@ class World:
             raise SystemExit
         if kind == "end":
             return
-        asyncio.run(self._life(Node(root, named), kind != "mute"))
+        asyncio.run(self._life(Node(root, named), kind))
         raise Reset
 
-    async def _life(self, node, sends):
+    async def _life(self, node, kind):
         from qytet_node import ota
 
         ota.register(node)
@@ -219,7 +219,9 @@ class World:
             await _yield(0)
             node.ms += STEP_MS
             node.seq = node.ms // MINUTE_MS
-            if sends and node.named not in self.muted:
+            if kind != "numb":
+                node.measured = node.seq
+            if kind != "mute" and node.named not in self.muted:
                 self._speak(node)
             assert node.ms < LONGEST_MS, ("nothing ends this life", self.lives, self.answers)
         for task in running:
@@ -242,9 +244,10 @@ class Node:
         from qytet_node.commands import Commands
 
         self.root, self.named, self.etc = root, named, "/etc"
-        self.clock = self.uplink = self.backlog = self.journal = self.link = self
+        self.clock = self.uplink = self.backlog = self.journal = self.link = self.sampler = self
         self.context = None
-        self.ms = self.seq = self.confirmed = 0
+        self.ms = self.seq = self.confirmed = self.measured = 0
+        self.report_s = 60
         self.ended = False
         self.tasks = []
         self.answer = world.answer
