@@ -1,9 +1,10 @@
-"""Ending tasks for certain: a cancellation can be swallowed, so it is repeated until it works."""
+"""Ending tasks for certain: a cancellation can be swallowed, so it is repeated until it works, and not lost here."""
 
 import asyncio
+import contextlib
 from typing import Any
 
-__all__ = ["ended"]
+__all__ = ["ended", "until"]
 
 AGAIN_S = 0.5
 
@@ -20,3 +21,10 @@ async def ended(*tasks: "asyncio.Task[Any]", again_s: float = AGAIN_S) -> None:
         for task in working:
             task.cancel()
         await asyncio.wait(working, timeout=again_s)
+
+
+async def until(event: asyncio.Event, seconds: float | None) -> None:
+    """Wait for the event, but no longer than this; unlike `asyncio.wait_for` of 3.11 it loses no cancellation."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -12,6 +12,7 @@ from qytet_contract.records import TIME_CEILING
 from qytet_edge.clock import facts as look
 from qytet_edge.clock.config import ClockConfig
 from qytet_edge.clock.judge import BUILT_MS, UNKNOWN, Facts, Fix, judge
+from qytet_edge.ending import until
 
 __all__ = ["Clock", "ClockState", "Step"]
 
@@ -167,10 +168,8 @@ class Clock:
                 self._look.clear()
                 await self.look()
                 self._announce()
-                try:
-                    await asyncio.wait_for(self._look.wait(), self.config.look_s)
-                except TimeoutError:
-                    self.stamp()  # a step is noticed even while no records come
+                await until(self._look, self.config.look_s)
+                self.stamp()  # a step is noticed even while no records come
         finally:
             self._loop = None
 

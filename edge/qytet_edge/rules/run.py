@@ -11,6 +11,7 @@ from qytet.errors import SettingsError
 from qytet_contract import records
 from qytet_contract.codes import ContractError
 from qytet_edge.clock import Clock
+from qytet_edge.ending import until
 from qytet_edge.journal import Journal
 from qytet_edge.ports import Output, Sink
 from qytet_edge.records import Checkpoint, Reading
@@ -87,10 +88,7 @@ class Rules:
                 self._look.clear()
                 self._judge()
                 sink.beat()
-                try:
-                    await asyncio.wait_for(self._look.wait(), self._wait_s())
-                except TimeoutError:
-                    pass
+                await until(self._look, self._wait_s())
 
     def state(self) -> dict[str, Any]:
         """For status: the rules, and what each output is."""
@@ -192,15 +190,13 @@ class _Driver:
         while True:
             self._news.clear()
             wait_s = await self._drive(self._wish) if self._wish is not None else None
-            try:
-                await asyncio.wait_for(self._news.wait(), wait_s)
-            except TimeoutError:
-                pass
+            await until(self._news, wait_s)
 
     async def _drive(self, value: float) -> float:
         """Set it; returns after how many seconds to do so again."""
         try:
-            await asyncio.wait_for(self._output.set(value), _SET_S)
+            async with asyncio.timeout(_SET_S):
+                await self._output.set(value)
         except Exception as error:  # noqa: BLE001  a fault in one output's plug-in must not stop the others
             return self._failed(value, error)
         if self._error:

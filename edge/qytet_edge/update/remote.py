@@ -5,7 +5,6 @@ is the new release, the one that answers `failed` the old one.
 """
 
 import asyncio
-import contextlib
 import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,6 +14,7 @@ import msgspec
 
 from qytet import log
 from qytet.errors import InputError, QytetError
+from qytet_edge.ending import until
 from qytet_edge.update import disk, trial
 from qytet_edge.update.fetch import check_url, fetch
 from qytet_edge.update.layout import Layout
@@ -95,8 +95,7 @@ class Updates:
             except (QytetError, OSError) as error:
                 _log.warning("update", why=str(error))
             waits = self._poll_s if self._pending() or self._layout.trial.exists() else None
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), waits)
+            await until(self._wake, waits)
 
     def _begin(self, command: _Command, pending: _Command | None) -> None:
         if not self._layout.current.is_symlink():
