@@ -199,6 +199,7 @@ from qytet_node import health
 class App:
     # Its own backlog, hardware, clock, line, sampler and journal.
     sensors, lines, resets, steps, damaged, online, speaks_up, why = [], [], 0, 2, 1, True, False, ""
+    drift_ppm = -140.6
     def __init__(self):
         self.backlog = self.hardware = self.clock = self.uplink = self.sampler = self.journal = self
     def warning(self, text):
@@ -222,5 +223,9 @@ def test_what_happened_in_silence_is_told_once(micropython: MicroPython) -> None
     """The city learns from the log that a clock jumped or flash rotted; the next look has nothing new to say."""
     code = "health.tell_troubles(app)\nhealth.tell_troubles(app)\nprint(json.dumps(app.lines))"
     assert run(micropython, _APP + code) == [
-        ["the clock stepped: 2 times by more than 2 s", "damaged on flash: 1 files of the backlog"]
+        [
+            "the clock stepped: 2 times by more than 2 s",
+            "the clock drifts by -140 ppm",
+            "damaged on flash: 1 files of the backlog",
+        ]
     ]

@@ -25,7 +25,7 @@ class Clock:
         self.quality = "none"
         self.set_at = 0
         self.steps = 0
-        self.drift_ppm = 0.0
+        self.drift_ppm = 0.0  # by which it is slow (fast: below 0), less what may be the answers' spread
         self.refused = 0
 
     def up(self):

@@ -18,6 +18,7 @@ def correct(clock, up, unix_ms, quality, spread_ms):
         if abs(change) > STEP_MS:
             clock.steps += 1
         elif up - clock.set_at > 600000:
-            clock.drift_ppm = change * 1e6 / (up - clock.set_at)
+            sure = max(0, abs(change) - spread_ms)
+            clock.drift_ppm = (sure if change > 0 else -sure) * 1e6 / (up - clock.set_at)
     clock.offset, clock.quality, clock.set_at = offset, quality, up
     return True

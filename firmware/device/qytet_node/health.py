@@ -5,6 +5,8 @@ import gc
 
 POWER_ON, RESET_PIN, WATCHDOG, DEEP_SLEEP, SOFTWARE = 1, 2, 3, 4, 5
 """The catalogue's codes of `reset_cause`; the ESP32's `machine.reset_cause()` has the same numbers."""
+DRIFT_PPM = 100
+"""A crystal is off by 40 at the utmost, heat and cold included; one that is off by more is failing."""
 _KEYS = (
     "backlog_records",
     "board_temperature",
@@ -65,6 +67,9 @@ def tell_troubles(app):
     if app.clock.steps:
         app.journal.warning("the clock stepped: %d times by more than 2 s" % app.clock.steps)
         app.clock.steps = 0
+    if abs(app.clock.drift_ppm) > DRIFT_PPM:
+        app.journal.warning("the clock drifts by %d ppm" % app.clock.drift_ppm)
+        app.clock.drift_ppm = 0.0
     if app.backlog.damaged:
         app.journal.error("damaged on flash: %d files of the backlog" % app.backlog.damaged)
         app.backlog.damaged = 0
