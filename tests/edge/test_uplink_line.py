@@ -1,10 +1,14 @@
 """The line: every message that is handed to it comes to an end, also one that never left."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from qytet_edge.records import Notice
+from qytet_edge.uplink import Identity
 from qytet_edge.uplink.line import Line
 from qytet_edge.uplink.manners import Manners
+from qytet_edge.uplink.notices import NoticeSender
 
 
 @dataclass
@@ -60,3 +64,47 @@ def test_what_the_broker_would_not_take_does_not_cost_the_line() -> None:
         assert "1000" in up.refusal
 
     asyncio.run(run())
+
+
+class SlowDisk:
+    """A spool with three notices, whose answers take as long as the test wants."""
+
+    def __init__(self) -> None:
+        self.notice_kept = asyncio.Event()
+        self.asked = asyncio.Semaphore(0)
+        self.answers = asyncio.Semaphore(0)
+
+    async def notices(self, limit: int, after: int = 0) -> list[tuple[int, Notice]]:
+        self.asked.release()
+        await self.answers.acquire()
+        kept = [(number, Notice("gw", "log", b"%d" % number)) for number in (1, 2, 3) if number > after]
+        return kept[: min(limit, 1)]
+
+    async def noticed(self, ids: Sequence[int]) -> None:
+        raise AssertionError(ids)
+
+
+def test_a_connection_that_comes_while_the_disk_is_slow_gets_every_notice() -> None:
+    """What the old connection lost goes out on the new one, also if the next notice was being read meanwhile."""
+
+    async def run() -> None:
+        disk, old, new = SlowDisk(), Wire(), Wire()
+        up = line(old)
+        sender = NoticeSender(up, disk, Identity("tirana", "gw", "1", "test", {}))  # type: ignore[arg-type]
+        sending = asyncio.create_task(sender.run())
+        for _ in range(2):
+            disk.answers.release()
+            await disk.asked.acquire()
+        await disk.asked.acquire()  # two are in flight, and the third is looked for
+        assert old.taken == [b"1", b"2"]
+        up.down("cut")
+        sender.reconnected()
+        up.opened(new, 100, 0)  # type: ignore[arg-type]
+        for _ in range(4):
+            disk.answers.release()
+            await disk.asked.acquire()
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        assert new.taken == [b"1", b"2", b"3"]
+
+    asyncio.run(asyncio.wait_for(run(), 60))

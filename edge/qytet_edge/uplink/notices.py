@@ -25,6 +25,7 @@ class NoticeSender:
         self._identity = identity
         self._room = line.bell()
         self._after = 0
+        self._connections = 0
         self._flying = 0
         self._done: list[int] = []
 
@@ -45,13 +46,17 @@ class NoticeSender:
     def reconnected(self) -> None:
         """A new connection stands: begin again with the oldest."""
         self._after = 0
+        self._connections += 1
         self._store.notice_kept.set()
 
     async def _send(self) -> bool:
         """Send what may go out; whether there was anything."""
+        connection = self._connections
         found = await self._store.notices(MOST - self._flying, self._after)
         for ident, notice in found:
             payload = await self._payload(notice)
+            if self._connections != connection:
+                return True  # a new one came while the disk was slow: what the old one lost lies below these
             if self._line.room <= 0:
                 break
             self._after = ident
