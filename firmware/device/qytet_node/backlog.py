@@ -37,9 +37,7 @@ class Backlog:
         found = lent("opening").opened(folder)
         self.index, self.damaged = found["index"], found["damaged"]
         self.dropped, self.marks, self.gone = found["dropped"], found["marks"], found["gone"]
-        self.ends = found[
-            "ends"
-        ]  # of segments that ended before their time: the number of the last sound record
+        self.ends = found["ends"]  # of segments that ended before their time: their last sound number
         self.let_go()
 
     # ---- what is made
