@@ -2,11 +2,16 @@
 
 import asyncio
 import json
+import signal
 import stat
 from struct import pack, unpack
 
+import typer
+from typer.testing import CliRunner
+
 from qytet.db import registry
 from qytet_edge.config import read_and_try
+from qytet_simulators.commands import app
 from qytet_simulators.instruments.rack import CONFIG, DEVICES, GATEWAY, METER, Rack, meter_truth
 
 
@@ -54,5 +59,22 @@ def test_a_killed_bench_can_be_set_up_again(tmp_path):
         await running
         return there
 
-    assert asyncio.run(asyncio.wait_for(look(), 10)) == [True, True, True]
+    assert asyncio.run(asyncio.wait_for(look(), 60)) == [True, True, True]
     assert not (tmp_path / "dust").is_symlink()
+
+
+def test_it_is_told_when_it_is_there(tmp_path, monkeypatch):
+    """Whoever reads where the bench is finds its ports, and may end it with Ctrl-C: nothing is told before."""
+    seen = []
+
+    def told(text: str) -> None:
+        ends_by_us = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        seen.append((json.loads(text)["config"], (tmp_path / "dust").exists(), ends_by_us))
+
+    monkeypatch.setattr(typer, "echo", told)
+    broker = "mqtt://127.0.0.1:1883"
+    done = CliRunner().invoke(
+        app, ["instruments", str(tmp_path), "--broker", broker, "--duration", "0", "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    assert seen == [(str(tmp_path / CONFIG), True, True)]

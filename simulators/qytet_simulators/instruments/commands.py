@@ -29,22 +29,31 @@ def instruments(
     """An energy meter, a dust and a CO2 sensor on serial ports, and the configuration of a gateway that reads them."""
     rack = Rack(folder, shaky=shaky)
     rack.prepare(known_url(broker))
-    config, devices = rack.folder / CONFIG, rack.folder / DEVICES
-    if as_json:
-        typer.echo(json.dumps({"config": str(config), "devices": str(devices)}))
-    else:
-        typer.echo(f"The instruments are at {rack.folder}. In another terminal:")
-        typer.echo(f"  qytet device register {devices}")
-        typer.echo(f"  qytet edge run --config {config}")
-        typer.echo("Ctrl-C takes them away.")
-    asyncio.run(_show(rack, duration))
+    asyncio.run(_show(rack, duration, as_json=as_json))
 
 
-async def _show(rack: Rack, duration: float | None) -> None:
-    stop = asyncio.Event()
+async def _show(rack: Rack, duration: float | None, *, as_json: bool) -> None:
+    """Whoever reads where the instruments are finds them there, and may end them."""
+    stop, there = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    running, begun = asyncio.create_task(rack.run(stop, there)), asyncio.create_task(there.wait())
+    await asyncio.wait((running, begun), return_when=asyncio.FIRST_COMPLETED)
+    begun.cancel()
+    if there.is_set() and not stop.is_set():
+        _tell(rack, as_json=as_json)
     if duration is not None:
         loop.call_later(duration, stop.set)
-    await rack.run(stop)
+    await running
+
+
+def _tell(rack: Rack, *, as_json: bool) -> None:
+    config, devices = rack.folder / CONFIG, rack.folder / DEVICES
+    if as_json:
+        typer.echo(json.dumps({"config": str(config), "devices": str(devices)}))
+        return
+    typer.echo(f"The instruments are at {rack.folder}. In another terminal:")
+    typer.echo(f"  qytet device register {devices}")
+    typer.echo(f"  qytet edge run --config {config}")
+    typer.echo("Ctrl-C takes them away.")
