@@ -1,11 +1,16 @@
 """What the tests of followed files share: a log that grows, and a look at it."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from qytet_edge.inbox.files import FileConfig, FileSource, create
+import pytest
+
+from qytet_edge.inbox.files import FileConfig, FileSource, create, place
+from qytet_edge.inbox.files.generations import SETTLED_S
 from qytet_edge.inbox.kinds import Context
 from tests.edge.memory_sink import MemorySink
 
@@ -17,6 +22,7 @@ __all__ = [
     "append",
     "config",
     "context",
+    "leave_alone",
     "look",
     "row",
     "rows",
@@ -82,6 +88,12 @@ def timed(log: Path, **more: Any) -> FileSource:
     source = create(config(time=TIME, **more), context(log.parent))
     assert isinstance(source, FileSource)
     return source
+
+
+def leave_alone(patch: pytest.MonkeyPatch) -> None:
+    """Let so much time pass that all files of now are done."""
+    later = SimpleNamespace(time=lambda: time.time() + 2 * SETTLED_S)
+    patch.setattr(place, "time", later)
 
 
 def append(log: Path, text: str) -> None:

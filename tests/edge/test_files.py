@@ -21,6 +21,7 @@ from tests.edge.files_support import (
     append,
     config,
     context,
+    leave_alone,
     look,
     row,
     rows,
@@ -83,7 +84,7 @@ def test_a_restart_continues_where_the_spool_ends(log: Path) -> None:
         assert sink.readings == []
         sink.room.set()
         task = asyncio.create_task(timed(log).run(sink))
-        await sink.until(lambda: sink.puts == 1)
+        await sink.until(lambda: sink.puts >= 1)
         task.cancel()  # between two transactions
         await asyncio.gather(task, return_exceptions=True)
         await look(timed(log), sink)
@@ -161,7 +162,7 @@ def test_a_file_without_the_configured_column_is_not_consumed(log: Path) -> None
     assert values(run(work)) == list(range(5))
 
 
-def test_a_file_a_day(tmp_path: Path) -> None:
+def test_a_file_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of a pattern are read in order; an older one is read to its end even if its last line has none."""
 
     async def work(sink: MemorySink) -> None:
@@ -170,10 +171,10 @@ def test_a_file_a_day(tmp_path: Path) -> None:
         (tmp_path / "day-2.csv").write_text(HEADER + rows(3, 5) + row(5).rstrip())
         await look(source, sink)
         assert values(sink) == [0, 1, 3, 4]
-        os.utime(tmp_path / "day-1.csv", (0, 0))
-        os.utime(tmp_path / "day-2.csv", (0, 0))
+        leave_alone(monkeypatch)
         await look(source, sink)
         assert values(sink) == [0, 1, 3, 4, 2]  # the newest may still grow
+        monkeypatch.undo()
         append(tmp_path / "day-2.csv", "\n")
         (tmp_path / "day-3.csv").write_text(HEADER + rows(6, 7))
         await look(source, sink)

@@ -19,6 +19,7 @@ from tests.edge.files_support import (
     append,
     config,
     context,
+    leave_alone,
     look,
     row,
     rows,
@@ -34,7 +35,7 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log.csv"
 
 
-def test_rotation_loses_nothing(log: Path) -> None:
+def test_rotation_loses_nothing(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Renamed generations are read to their ends, also several at once after a long absence, then the new file."""
 
     async def work(sink: MemorySink) -> None:
@@ -47,6 +48,7 @@ def test_rotation_loses_nothing(log: Path) -> None:
             log.rename(generation)
             os.utime(generation, ns=(0, log.parent.stat().st_mtime_ns - number * 10**9))
             log.write_text(HEADER + rows(12 - 3 * number, 15 - 3 * number))
+        leave_alone(monkeypatch)
         await look(source, sink)
 
     sink = run(work)

@@ -6,6 +6,7 @@ file's path. Files are looked at every `poll_s`, each look in a thread, a thousa
 
 import asyncio
 import glob
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -100,8 +101,7 @@ class FileSource:
 
     def step(self, path: Path, progress: Progress, *, newest: bool) -> Step:
         """Read on in one file. Blocks."""
-        settled = not newest and time.time() - path.stat().st_mtime > SETTLED_S
-        return step(path, progress, self._form, settled=settled)
+        return step(path, progress, self._form, quiet_s=math.inf if newest else SETTLED_S)
 
     def learn(self, found: Step) -> None:
         """Add the datastreams that only a header tells."""
@@ -130,6 +130,8 @@ class _Looks:
         for path in paths:
             try:
                 good += await self._follow(path, newest=path == paths[-1])
+            except FileNotFoundError:
+                continue  # it was rotated while we looked (see AnotherFileError): the next look finds out
             except OSError as error:
                 self._tell(f"{path.name} cannot be read: {error.strerror or error}")
         if good:
@@ -180,7 +182,7 @@ def _probe(config: FileConfig, context: Context) -> list[Finding]:
         return [problem(what, "Look whether the instrument's program runs, and whether `path` is right.")]
     path = paths[-1]
     try:
-        found = step(path, Progress(), _form(config, context), settled=True)
+        found = step(path, Progress(), _form(config, context), quiet_s=-math.inf)
     except OSError as error:
         what = f"{config.name}: {path} cannot be read: {error.strerror or error}."
         return [problem(what, "Give the gateway's user the right to read file and folder.")]

@@ -3,10 +3,9 @@
 The generation that was read before this one is looked at, too: whoever writes may hear of a rotation late.
 """
 
+import math
 import os
-import time
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -17,15 +16,13 @@ from qytet_edge.inbox.files.reader import Before, Form, Progress, Rows, Step, de
 __all__ = ["SETTLED_S", "step"]
 
 SETTLED_S = 60.0
-"""A file that others have followed and that was not written to for so long is done: its last line needs no end."""
-QUIET_S = 1.0
-"""A file that was renamed and not written to for so long has its last line, end or not; until then it may be half."""
+"""A file that others have followed and that was left alone for so long is done: its last line needs no end."""
 
 
-def step(path: Path, progress: Progress, form: Form, *, settled: bool = False) -> Step:
+def step(path: Path, progress: Progress, form: Form, *, quiet_s: float = math.inf) -> Step:
     """Read on: the next rows of `path`, or of the file that it was before. Blocks; raises OSError.
 
-    `settled`: nobody writes to this file any more, so its last line is whole even without an end.
+    `quiet_s`: if this file was left alone for so long, its last line is whole even without an end.
     """
     progress = decode(encode(progress))  # the caller's stays as it was until this one is kept
     late = _late(path, progress, form)
@@ -47,10 +44,11 @@ def step(path: Path, progress: Progress, form: Form, *, settled: bool = False) -
         _begin(progress, again=progress.last_ms is not None)
     return_to = found.how == "moved" and path.exists()
     with found.path.open("rb") as file:
-        final = settled or (return_to and _is_quiet(file, QUIET_S))
-        done = Rows(found.path.name, progress, form).read(file, final=final)
+        quiet_s = min(quiet_s, SETTLED_S) if return_to else quiet_s
+        done = Rows(found.path.name, progress, form).read(file, found.ino, quiet_s=quiet_s)
+        since = os.fstat(file.fileno()).st_mtime_ns
     if return_to and not done.changed:
-        told += _go_on(path, found.path, progress)
+        told += _go_on(path, since, progress)
         done = done._replace(changed=True)
     if return_to:
         done = done._replace(more=True)
@@ -65,7 +63,7 @@ def _late(path: Path, progress: Progress, form: Form) -> Step | None:
         return None
     own = Progress(before.place, before.header, before.passes)
     with grown.open("rb") as file:
-        done = Rows(grown.name, own, form).read(file, final=_is_quiet(file, SETTLED_S))
+        done = Rows(grown.name, own, form).read(file, before.place.ino, quiet_s=SETTLED_S)
     if not done.changed or own.place is None:
         return None
     progress.before = Before(own.place, own.header, own.passes)
@@ -73,17 +71,12 @@ def _late(path: Path, progress: Progress, form: Form) -> Step | None:
     return done._replace(progress=progress, more=True)
 
 
-def _is_quiet(file: BinaryIO, seconds: float) -> bool:
-    return time.time() - os.fstat(file.fileno()).st_mtime > seconds
-
-
-def _go_on(path: Path, done: Path, progress: Progress) -> list[str]:
-    """The old file is done with: on to the one after it. Returns what to tell."""
+def _go_on(path: Path, since: int, progress: Progress) -> list[str]:
+    """The old file, last written to at `since`, is done with: on to the one after it. Returns what to tell."""
     place = progress.place
     if place is not None and place.line > 1 and places.fits(path, place):
         progress.place = msgspec.structs.replace(place, ino=path.stat().st_ino)  # the old one is but a copy
         return []
-    since = done.stat().st_mtime_ns
     if place is not None:
         progress.before = Before(place, progress.header, progress.passes)
     _begin(progress, again=False)

@@ -6,15 +6,13 @@ a configured column stops nothing but its own file, and loses nothing: it is rea
 """
 
 import csv
-import os
 from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from qytet_edge.inbox.files import place as places
 from qytet_edge.inbox.files.columns import Column, Table
-from qytet_edge.inbox.files.place import Line, Place
+from qytet_edge.inbox.files.place import Line, Piece, Place
 from qytet_edge.inbox.files.stamps import Passes, Time
 from qytet_edge.records import Reading
 
@@ -98,10 +96,14 @@ class Rows:
         self._troubles: list[str] = []
         self._readings: list[Reading] = []
 
-    def read(self, file: BinaryIO, *, final: bool) -> Step:
-        """Take lines until there are enough readings."""
-        progress, place = self._progress, self._progress.place or Place()
-        begun = list(places.lines(file, place, final=final))
+    def read(self, file: BinaryIO, ino: int, *, quiet_s: float) -> Step:
+        """Take lines until there are enough readings; left alone for `quiet_s`, the file's last needs no end.
+
+        Raises AnotherFileError if the file is not that inode, or was cut since it was found.
+        """
+        progress = self._progress
+        piece = Piece(file, progress.place or Place(), ino)
+        begun = list(piece.lines(quiet_s))
         more, last = False, None
         try:
             self._table = self._bind(self._form.names or progress.header)
@@ -115,9 +117,9 @@ class Rows:
                 break
             self._line(line)
             last = line
-        more = last is not None and (more or os.fstat(file.fileno()).st_size - place.off > places.PIECE)
+        more = last is not None and (more or not piece.is_last)
         changed = last is not None or progress.place is None
-        progress.place = places.after(file, place, last)
+        progress.place = piece.after(last)
         hidden = len(self._troubles) - MOST_TROUBLES
         told = self._troubles[:MOST_TROUBLES] + ([f"{self._name}: {hidden} more"] if hidden > 0 else [])
         return Step(self._readings, progress, changed, told, more, table=self._table)
