@@ -23,7 +23,7 @@ QUICK = Manners(mark_s=(1.0, 5.0), retry_s=(0.05, 0.2), look_s=0.05, farewell_s=
 """The same behaviour in less time."""
 
 
-async def eventually(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+async def eventually(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Return when the condition holds; fail with `what` if it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -90,18 +90,18 @@ class Street:
         await self.spool.put([Reading(device, {"pm2_5": value}, t_ms, "ntp") for t_ms, value in new])
         made += new
 
-    async def eventually(self, condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    async def eventually(self, condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
         """As the function, telling how the uplink is if it fails."""
         try:
             await eventually(condition, what, seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}; {self.uplink.state()}; {await self.spool.held()}") from None
 
-    async def settled(self, seconds: float = 30) -> None:
+    async def settled(self, seconds: float = 60) -> None:
         """Wait until the city has accounted for everything."""
         await self._until(self.spool.held, seconds)
 
-    async def released(self, seconds: float = 10) -> None:
+    async def released(self, seconds: float = 60) -> None:
         """Wait until the city's broker has every notice."""
         await self._until(lambda: self.spool.notices(10), seconds)
 
@@ -123,6 +123,7 @@ async def street(
     limits: Limits | None = None,
     host: Host | None = None,
     start: bool = True,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Street]:
     """A spool in the folder and an uplink to the address."""
     identity = Identity(CITY, gateway, "0.1.0", "test", streams or {gateway: ("pm2_5",)})
@@ -132,7 +133,7 @@ async def street(
         commands.append((ident, payload))
 
     async with Spool(folder / "spool.db", limits, stamp, host=host) as spool:
-        uplink = Uplink(spool, address, identity, manners, marks=nodes, command=command)
+        uplink = Uplink(spool, address, identity, manners, marks=nodes, command=command, clock=clock)
         found = Street(spool, uplink, gateway, nodes, commands, began_ms=stamp()[0] - 86_400_000)
         if start:
             found.start()
@@ -174,7 +175,7 @@ class City(Client):
         gateway = self.gateway if device else ""
         name = topics.topic(CITY, device or self.gateway, kind, gateway=gateway)
         raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        self.mqtt.publish(name, raw, qos).wait_for_publish(10)
+        self.mqtt.publish(name, raw, qos).wait_for_publish(60)
 
     def mark(self, boot: str, seq: int, device: str = "") -> None:
         """Say `stored`."""
