@@ -81,10 +81,10 @@ class Ads1115:
             self._pause(0.001)
         else:
             raise OSError("the ADS1115 does not finish a conversion")
-        if now | _START != config:
-            # Another program uses it, or it was without supply.
-            raise OSError("the ADS1115 lost its settings")
         raw = self._read(bus, _CONVERSION)
+        if now | _START != config or self._read(bus, _CONFIG) | _START != config:
+            # Another program uses it, or it was without supply: then the conversion may read 0.
+            raise OSError("the ADS1115 lost its settings")
         return raw - 2 * _FULL if raw >= _FULL else raw
 
     def _read(self, bus: Bus, register: int) -> int:
