@@ -17,7 +17,8 @@ from tests.bench_tool.desk import Desk
 pytestmark = pytest.mark.servers
 
 
-# Each case: what is wrong with the node, which checks fail, what the first of them says it saw, what it advises.
+# Each case: what is wrong with the node, which checks fail, what the first of them says it saw, what it advises. Ages
+# may be a minute more when they are looked at, and what is seen is the same.
 CASES: dict[str, tuple[dict[str, Any], list[str], str, str]] = {
     "out-of-range": ({"values": {"air_pressure": 300.0}}, ["sensor:weather"], "air_pressure 300", "wires"),
     "flagged": (
@@ -28,7 +29,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str], str, str]] = {
     ),
     "missing": ({"without": ("wind_speed",)}, ["sensor:wind"], "no wind_speed yet", "supply"),
     "no-value": ({"values": {"ambient_illuminance": None}}, ["sensor:light"], "no value", "monitor"),
-    "one-stale": ({"ages": {"wind_speed": 3600.0}}, ["sensor:wind"], "60 min old", "monitor"),
+    "one-stale": ({"ages": {"wind_speed": 3575.0}}, ["sensor:wind"], "60 min old", "monitor"),
     "not-registered": ({"unregistered": ("wind_speed",)}, ["sensor:wind"], "not registered", "description"),
     "silent": (
         {"age_s": 7200.0, "heard_s": 7200.0},
@@ -40,7 +41,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str], str, str]] = {
             "rssi",
             "backlog",
         ],
-        "heard 720",
+        "heard 72",
         "monitor",
     ),
     "lost": ({"state": "lost"}, ["heard"], "lost", "monitor"),
@@ -50,10 +51,10 @@ CASES: dict[str, tuple[dict[str, Any], list[str], str, str]] = {
     "no-signal-told": ({"without": ("rssi",)}, ["rssi"], "not told", "health"),
     "own-clock": ({"time_quality": 1}, ["clock"], "own clock", "123"),
     "dated-later": ({"time_quality": 5}, ["clock"], "dated by the server", "123"),
-    "ahead": ({"age_s": -60.0}, ["clock"], "was -5", "time server"),
-    "behind": ({"age_s": 50.0}, ["clock"], "was 5", "time server"),
+    "ahead": ({"age_s": -590.0}, ["clock"], "was -5", "time server"),
+    "behind": ({"age_s": 100.0}, ["clock"], "was 1", "time server"),
     "waiting": ({"values": {"backlog_records": 500.0}}, ["backlog"], "500 waiting", "Wait"),
-    "waiting-unknown": ({"ages": {"backlog_records": 3600.0}}, ["backlog"], "told 60 min ago", "health"),
+    "waiting-unknown": ({"ages": {"backlog_records": 3575.0}}, ["backlog"], "told 60 min ago", "health"),
     "gap": ({"received": "{[1,5),[9,13)}"}, ["backlog"], "4 missing", "Wait"),
     "rejected": ({"rejected": "{[13,15)}"}, ["refused"], "2 records", "deadletter"),
     "elsewhere": ({"site": "lana"}, ["known"], "at lana", "Register it where"),
