@@ -5,10 +5,11 @@ import struct
 from types import TracebackType
 from typing import Self
 
-__all__ = ["CONNACK", "FakeBroker", "Peer", "publish", "suback"]
+__all__ = ["CONNACK", "PATIENCE_S", "FakeBroker", "Peer", "publish", "suback"]
 
 CONNACK = b"\x20\x02\x00\x00"
 FILTERS = 12  # ingest's subscriptions
+PATIENCE_S = 60.0  # s until nothing more is waited for
 
 
 def suback(*codes: int) -> bytes:
@@ -39,7 +40,7 @@ class Peer:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._connection.settimeout(10)
+        self._connection.settimeout(PATIENCE_S)
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +86,7 @@ class Peer:
                 sent += self._connection.send(data[sent % len(data) :])
         except TimeoutError:
             pass
-        self._connection.settimeout(10)
+        self._connection.settimeout(PATIENCE_S)
         return sent
 
     def closed(self) -> bool:
@@ -111,7 +112,7 @@ class FakeBroker:
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(10)
+        self._listener.settimeout(PATIENCE_S)
         return self
 
     def __exit__(
