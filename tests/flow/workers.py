@@ -91,8 +91,12 @@ class Worker:
             return 0, ""
 
     def metric(self, name: str) -> float:
-        """The sum of a figure over its labels."""
-        families = text_string_to_metric_families(self.get("/metrics")[1])
+        """The sum of a figure over its labels; a worker that is slow to answer is asked again."""
+        deadline = time.monotonic() + 60
+        while (answer := self.get("/metrics"))[0] != 200:
+            assert time.monotonic() < deadline, f"the worker does not answer: {self.log.read_text()[-3000:]}"
+            time.sleep(0.05)
+        families = text_string_to_metric_families(answer[1])
         return sum(s.value for family in families for s in family.samples if s.name == f"qytet_ingest_{name}")
 
     def kill(self) -> None:
