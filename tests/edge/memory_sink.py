@@ -59,7 +59,7 @@ class MemorySink:
         self.troubles.append((device, what))
         asyncio.get_running_loop().create_task(self._tell())
 
-    async def until(self, holds: Callable[[], bool], seconds: float = 15) -> None:
+    async def until(self, holds: Callable[[], bool], seconds: float = 90) -> None:
         """Wait until a condition on what came holds."""
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(holds)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from qytet_edge.ports import Sink, Source
 from qytet_edge.records import Checkpoint, Notice, Reading, Relayed
 
-DEADLINE_S = 10.0
+DEADLINE_S = 90.0
 
 
 class RecordingSink:
