@@ -57,12 +57,12 @@ class GatewayProcess:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
-        self._watcher.join(20)
+        self._watcher.join(90)
         with self._guard:
             if self._process is not None and self._process.poll() is None:
                 self._process.kill()
             if self._process is not None:
-                self._process.wait(20)
+                self._process.wait(90)
 
     def kill(self) -> None:
         """SIGKILL; it comes back."""
@@ -70,12 +70,12 @@ class GatewayProcess:
             assert self._process is not None
             self._killed = True
             self._process.kill()
-            self._process.wait(20)
+            self._process.wait(90)
 
-    def stop(self, seconds: float = 30) -> int:
+    def stop(self, seconds: float = 90) -> int:
         """SIGTERM, and no coming back; returns the exit code."""
         self._stopping.set()
-        self._watcher.join(20)
+        self._watcher.join(90)
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(seconds)

@@ -33,7 +33,7 @@ class Happening:
         """End it."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(20)
+            self._thread.join(90)
 
     def _run(self) -> None:
         raise NotImplementedError
@@ -76,7 +76,7 @@ class CountingBus(Happening):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        assert self._ready.wait(10), "the bus did not start"
+        assert self._ready.wait(90), "the bus did not start"
         return self
 
     def _run(self) -> None:

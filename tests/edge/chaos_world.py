@@ -137,7 +137,7 @@ class World:
         file = stack.enter_context(GrowingFile(folder / "air.csv", chaos.file_rate))
         config = _configure(chaos, folder, disk, link, bus, city, local)
         gateway = stack.enter_context(GatewayProcess(config, disk.folder, folder / "gateway.log"))
-        gateway.wait(lambda state: state["uplink"]["connected"], "the gateway connects", 30)
+        gateway.wait(lambda state: state["uplink"]["connected"], "the gateway connects", 90)
         sender = _sender(chaos, load, local.url("simulator"), folder)
         stack.callback(sender.kill)
         return cls(chaos, load, url, city, local, link, disk, worker, gateway, file, bus, sender)
@@ -182,7 +182,7 @@ class World:
         return account | self.gateway.wait(
             lambda state: state["uplink"]["connected"] and state["spool"]["records"] == 0,
             "the spool is empty",
-            60,
+            90,
         )
 
     def _clear(self) -> None:
@@ -198,7 +198,7 @@ class World:
         return {"nodes": found}
 
     def _wait_for_file(self) -> None:
-        deadline, found = time.monotonic() + 60, -1
+        deadline, found = time.monotonic() + 90, -1
         with connect(self.url) as connection:
             while time.monotonic() < deadline:
                 row = connection.execute(_COUNT, {"device": FILE}).fetchone()

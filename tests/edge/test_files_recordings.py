@@ -169,11 +169,13 @@ class Ledger:
         return int(row[0]) if row else 0
 
     def wait_for(self, count: int, gateway: GatewayProcess) -> None:
-        """Return when so many readings are stored; fail when nothing was marked for half a minute."""
-        while (found := self.one(_COUNT)) < count:
-            self._marked.clear()
-            heard = self._marked.wait(30)
-            assert heard or self.one(_COUNT) >= count, f"{found} of {count} are stored; {gateway.tail()}"
+        """Return when so many readings are stored; fail when nothing was marked for a minute and a half."""
+        while True:
+            self._marked.clear()  # before the look: what is marked after it ends the wait
+            if (found := self.one(_COUNT)) >= count:
+                return
+            heard = self._marked.wait(90)
+            assert heard or self.one(_COUNT) > found, f"{found} of {count} are stored; {gateway.tail()}"
 
     def stored(self) -> Iterator[tuple[str, str, int, float]]:
         with self._connection.cursor() as cursor:

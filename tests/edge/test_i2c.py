@@ -172,7 +172,7 @@ def test_the_end_waits_for_no_pause(wires: Wires, monkeypatch: pytest.MonkeyPatc
         entered = asyncio.Event()
         wires.bus.on_transfer = lambda: loop.call_soon_threadsafe(entered.set)
         async with running(source, sink):
-            await asyncio.wait_for(entered.wait(), 20)
+            await asyncio.wait_for(entered.wait(), 90)
         assert wires.bus.closed == 1
 
     asyncio.run(main())

@@ -79,7 +79,7 @@ async def _at_work(street: Street, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     with Systemd({}) as systemd, service.claimed(config.data_dir):
         serving_ = asyncio.create_task(service.serve(config, stop, systemd))
         try:
-            yield await asyncio.wait_for(found, 20)
+            yield await asyncio.wait_for(found, 90)
         finally:
             stop.set()
             await serving_
@@ -126,7 +126,7 @@ def _read(gateway: Gateway, name: str) -> int:
 async def _until(left: Callable[[], list[str]], what: str) -> None:
     """Wait until none is left."""
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while left():  # noqa: ASYNC110 (an account tells nobody)
                 await asyncio.sleep(0.01)
     except TimeoutError:

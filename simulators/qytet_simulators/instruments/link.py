@@ -29,6 +29,7 @@ SEGMENT = 1460  # bytes, what one Ethernet frame carries
 MOST_HELD = 64  # reads on their way in one direction of one connection
 FIRST_REPEAT_S = 0.2  # Linux's least retransmission timeout, doubled for each repetition (RFC 6298)
 _Answer = TypeVar("_Answer")
+_LATEST_S = 90.0  # that a thread waits for its loop, which does at once what it is told
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing says RST
 
 
@@ -259,15 +260,15 @@ class ThreadedLink:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._link.__aenter__(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._link.__aenter__(), self._loop).result(_LATEST_S)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._link.__aexit__(None, None, None), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._link.__aexit__(None, None, None), self._loop).result(_LATEST_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(_LATEST_S)
         self._loop.close()
 
     @property
@@ -302,13 +303,13 @@ class ThreadedLink:
 
     def accept(self) -> None:
         """As Link.accept."""
-        asyncio.run_coroutine_threadsafe(self._link.accept(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._link.accept(), self._loop).result(_LATEST_S)
 
     def _call(self, function: Callable[[], _Answer]) -> _Answer:
         async def inside() -> _Answer:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(inside(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(inside(), self._loop).result(_LATEST_S)
 
 
 def _claimed(port: int) -> socket.socket:
