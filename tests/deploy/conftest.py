@@ -68,8 +68,6 @@ def broker(layout: Layout, tmp_path: Path) -> Iterator[Broker]:
     folder.mkdir()
     port = free_port()
     configuration = local_configuration(layout, folder, port)
-    with configuration.open("a") as file:
-        file.write("log_type information\n")  # it says there that it has read its passwords again
     command = [program, "-c", configuration]
     child = spawn("Mosquitto", command, log=folder / "log", environment={**os.environ, **environment})
     running = Broker(layout, child, port)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from qytet.deploy import check as checking
 from qytet.deploy import composition, tls
 from qytet.deploy.check import check
 from qytet.deploy.create import create
@@ -159,11 +160,44 @@ def mosquitto_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.servers
 @pytest.mark.usefixtures("mosquitto_on_path")
-def test_the_real_broker_judges_its_configuration(layout: Layout) -> None:
-    """Where mosquitto is installed it tries mosquitto.conf: ours is accepted, a misspelt option is quoted."""
+def test_the_real_broker_judges_its_configuration(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where mosquitto is installed it tries mosquitto.conf: ours is accepted, a misspelt option is quoted.
+
+    It is asked, not waited for: both come by what it says, and not by a limit of time.
+    """
+    monkeypatch.setattr(checking, "_BROKER_STARTS", 200.0)
     assert any("accepts mosquitto.conf" in finding.what for finding in check(layout.root))
     _edit(layout.broker_configuration / "mosquitto.conf", "persistence true", "persistance true")
     assert any("refuses mosquitto.conf" in finding.what for finding in _wrong(layout))
+
+
+@pytest.fixture
+def slow_mosquitto(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine whose mosquitto is a script: the file that is returned."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    script = folder / "mosquitto"
+    script.touch(mode=0o755)
+    return script
+
+
+def test_a_broker_that_takes_its_time_to_refuse_is_heard(layout: Layout, slow_mosquitto: Path) -> None:
+    """On a busy machine a broker may need seconds before it says no; it is not taken to have said yes."""
+    slow_mosquitto.write_text("#!/bin/sh\nsleep 1.5\necho 'Error: no such thing' >&2\nexit 3\n")
+    assert any("refuses mosquitto.conf: Error: no such thing" in finding.what for finding in _wrong(layout))
+
+
+def test_a_port_that_was_taken_meanwhile_is_no_fault_of_the_file(
+    layout: Layout, slow_mosquitto: Path, tmp_path: Path
+) -> None:
+    """A broker whose port somebody else got first is tried on another."""
+    tried = tmp_path / "tried"
+    slow_mosquitto.write_text(
+        f"#!/bin/sh\nif [ -e '{tried}' ]; then echo 'mosquitto version 2 running' >&2; exec sleep 600; fi\n"
+        f"touch '{tried}'\necho 'Error: Address already in use' >&2\nexit 1\n"
+    )
+    assert any("accepts mosquitto.conf" in finding.what for finding in check(layout.root))
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 import datetime as dt
 import os
+import re
 import shutil
 import signal
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -22,7 +24,11 @@ from qytet.errors import QytetError
 __all__ = ["check", "local_configuration"]
 
 _RENEW_BEFORE = dt.timedelta(days=30)
-_BROKER_STARTS = 1.0  # s; a broker that refuses its configuration exits within milliseconds
+_BROKER_STARTS = 30.0  # s; a broker that has said nothing for so long, and has not ended, is taken to run
+_LOOKS = 0.05  # s between two looks at what it has said
+_RUNS = re.compile(rb"mosquitto version \S+ running")
+_TAKEN = "Address already in use"
+_PORTS = 5  # are tried: what was free when we looked may be another's when the broker asks for it
 
 
 def check(root: Path) -> list[Finding]:
@@ -176,8 +182,11 @@ def _broker(layout: Layout) -> Iterable[Finding]:
         yield ok(f"{len(users) - len(BROKER_USERS)} devices; no mosquitto here that could try mosquitto.conf")
         return
     with tempfile.TemporaryDirectory(prefix="qytet-broker-") as folder:
-        file = local_configuration(layout, Path(folder), free_port())
-        said = _refusal([program, "-c", str(file)])
+        for _ in range(_PORTS):
+            file = local_configuration(layout, Path(folder), free_port())
+            said = _refusal([program, "-c", str(file)])
+            if _TAKEN not in said:
+                break
     if said:
         yield problem(f"mosquitto refuses mosquitto.conf: {said}", "Mend deploy/broker/mosquitto.conf.")
     else:
@@ -191,6 +200,7 @@ def local_configuration(layout: Layout, folder: Path, port: int) -> Path:
     text = text.replace("/mosquitto/config/", f"{layout.broker_configuration.absolute()}/")
     text = text.replace("/mosquitto/secrets/", f"{layout.broker_secrets.absolute()}/")
     text = text.replace("/mosquitto/data/", f"{folder.absolute()}/")
+    text += "\nlog_dest stderr\nlog_type information\n"  # among what it says then is that it runs
     if os.geteuid() == 0:
         text += "user root\n"  # else it becomes a user who may not read the secrets
     file = folder / "mosquitto.conf"
@@ -199,11 +209,16 @@ def local_configuration(layout: Layout, folder: Path, port: int) -> Path:
 
 
 def _refusal(command: list[str]) -> str:
-    """What a broker says when it exits at once; nothing if it keeps running (it is then stopped)."""
+    """What a broker says when it ends by itself; nothing if it runs (it is then stopped)."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as broker:
-        try:
-            _, said = broker.communicate(timeout=_BROKER_STARTS)
-        except subprocess.TimeoutExpired:
+        deadline = time.monotonic() + _BROKER_STARTS
+        while True:
+            try:
+                _, said = broker.communicate(timeout=_LOOKS)
+                break
+            except subprocess.TimeoutExpired as still:
+                if not _RUNS.search(still.stderr or b"") and time.monotonic() < deadline:
+                    continue
             broker.send_signal(signal.SIGTERM)
             broker.communicate()
             return ""
