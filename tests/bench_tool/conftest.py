@@ -49,13 +49,23 @@ def plug(tmp_path: Path, micropython: MicroPython) -> Iterator[Plug]:
 
 
 @pytest.fixture
-def quick_esptool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """esptool waits little longer than a simulated board takes on a busy machine, and does not sleep on RFC 2217."""
-    (tmp_path / "esptool.cfg").write_text(
-        "[esptool]\ntimeout = 2\nsync_timeout = 0.1\nconnect_attempts = 2\nerase_write_timeout_per_mb = 4\n"
-    )
+def esptool_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float, int], None]:
+    """`limit(timeout_s, connects)`: how long esptool waits for an answer, and how often it tries to connect.
+
+    Without a call both are much: a machine that stands still for a moment is no board that does not answer. On RFC 2217
+    it does not sleep.
+    """
     monkeypatch.setenv("ESPTOOL_CFGFILE", str(tmp_path / "esptool.cfg"))
     monkeypatch.setenv("PYTHONPATH", str(Path(tests.hardware.__file__).parent / "quick"))
+
+    def limit(timeout_s: float, connects: int) -> None:
+        (tmp_path / "esptool.cfg").write_text(
+            f"[esptool]\ntimeout = {timeout_s}\nsync_timeout = 0.1\nconnect_attempts = {connects}\n"
+            "erase_write_timeout_per_mb = 4\n"
+        )
+
+    limit(60, 30)
+    return limit
 
 
 @dataclass

@@ -1,7 +1,9 @@
 """`qytet bench flash` with real esptool against the simulated ROM loader: a blank board becomes a node."""
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,13 @@ print("I am", told["device"], "of", told["city"], sorted(os.listdir("/")))
 """
 PROGRAM = Program("9.9.9", {"qytet_node/app.mpy": bytes(range(256)) * 40}, {"main.py": MAIN})
 MAC = "24:0a:c4:51:74:01"
+WAIT = 60.0  # s
+
+Limits = Callable[[float, int], None]
 
 
 @pytest.fixture(autouse=True)
-def _program(monkeypatch: pytest.MonkeyPatch, quick_esptool: None) -> None:
+def _program(monkeypatch: pytest.MonkeyPatch, esptool_limits: Limits) -> None:
     """A program that says who it is; the node's own has its tests."""
     monkeypatch.setattr(program, "build", lambda: PROGRAM)
 
@@ -62,8 +67,8 @@ def test_a_blank_board_becomes_the_node(desk: Desk, plug: Plug) -> None:
         MAC,
         1,
     )
-    said = port.board.console.wait_for("I am tirana-air-01 of tirana", 10)
-    assert "['a', 'data', 'etc', 'main.py', 'slot.json']" in port.board.console.wait_for("]", 10) + said
+    said = port.board.console.wait_for("I am tirana-air-01 of tirana", WAIT)
+    assert "['a', 'data', 'etc', 'main.py', 'slot.json']" in port.board.console.wait_for("]", WAIT) + said
     credential = desk.vault.find("tirana-air-01")
     assert credential is not None
     assert credential.board == MAC
@@ -79,14 +84,15 @@ def test_a_blank_board_becomes_the_node(desk: Desk, plug: Plug) -> None:
     assert files == layout.board_files(PROGRAM, wanted)
 
 
-def test_a_lost_reply_is_tried_again(desk: Desk, plug: Plug) -> None:
+def test_a_lost_reply_is_tried_again(desk: Desk, plug: Plug, esptool_limits: Limits) -> None:
     """A reply that is lost in the middle of writing costs a second run, not the board."""
+    esptool_limits(4, 30)
     port = plug(Fault(Act.LOSE_REPLY, Command.FLASH_DEFL_DATA, first=2))
     done, said = flash(desk, port)
     assert port.faults.happened == [(Act.LOSE_REPLY, Command.FLASH_DEFL_DATA)]
     assert done.attempts == 2
     assert any("Trying again" in line for line in said)
-    port.board.console.wait_for("I am node-1", 10)
+    port.board.console.wait_for("I am node-1", WAIT)
 
 
 def test_what_was_not_written_right_is_not_taken_for_done(desk: Desk, plug: Plug) -> None:
@@ -102,8 +108,11 @@ def test_what_was_not_written_right_is_not_taken_for_done(desk: Desk, plug: Plug
     assert "--baud 115200" in caught.value.do
 
 
-def test_a_board_that_does_not_answer_needs_its_button(desk: Desk, plug: Plug) -> None:
+def test_a_board_that_does_not_answer_needs_its_button(
+    desk: Desk, plug: Plug, esptool_limits: Limits
+) -> None:
     """Without any answer the technician is told to hold BOOT, and nothing was written."""
+    esptool_limits(2, 2)
     port = plug(Fault(Act.IGNORE, times=0))
     with pytest.raises(EsptoolError) as caught:
         flash(desk, port)
@@ -125,11 +134,11 @@ def test_a_board_that_is_refused_goes_on_as_what_it_is(desk: Desk, plug: Plug) -
     """A node that was plugged in by mistake is not left in its loader: it starts again."""
     port = plug()
     flash(desk, port)
-    port.board.console.wait_for("I am node-1", 10)
+    port.board.console.wait_for("I am node-1", WAIT)
     mark = len(port.board.console.text)
     with pytest.raises(MixedUpError):
         flash(desk, port, "node-2")
-    port.board.console.wait_for("I am node-1", 10, since=mark)
+    port.board.console.wait_for("I am node-1", WAIT, since=mark)
 
 
 def test_a_pulled_cable_is_told(desk: Desk, plug: Plug) -> None:
@@ -149,7 +158,7 @@ def test_ctrl_c_ends_cleanly(desk: Desk, plug: Plug) -> None:
     modes: list[int] = []
 
     def interrupt(done: int, total: int) -> None:
-        seen.extend(child.cmdline() for child in psutil.Process().children(recursive=True))
+        seen.extend(_commands())
         modes.extend(file.stat().st_mode & 0o777 for file in desk.vault.folder.glob(".flash-*/*"))
         raise KeyboardInterrupt
 
@@ -160,10 +169,15 @@ def test_ctrl_c_ends_cleanly(desk: Desk, plug: Plug) -> None:
     assert desk.vault.credential("node-1").password not in str(seen)
     assert WIFI_PASSWORD not in str(seen)
     assert modes == [0o600, 0o600]
-    assert not any(
-        "esptool" in " ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)
-    )
+    assert not any("esptool" in " ".join(command) for command in _commands())
     assert [path.name for path in desk.vault.folder.iterdir()] == ["node-1.json"]
+
+
+def _commands() -> Iterator[list[str]]:
+    """The command lines of all processes below this one; one may end while it is looked at."""
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            yield child.cmdline()
 
 
 @pytest.mark.parametrize(
