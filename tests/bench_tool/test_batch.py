@@ -318,7 +318,10 @@ def test_boards_are_waited_for_and_asked_for_by_name(
     monkeypatch.setattr(
         serialport, "Watcher", functools.partial(serialport.Watcher, look=lambda: serialport.ports())
     )
-    code, document, said = batch(desk, options=("--wait", "1"))
+    seconds = [0.0]  # a second goes by between two looks, and none while the machine stands still
+    clock = SimpleNamespace(monotonic=lambda: seconds[0], sleep=lambda _s: seconds.append(seconds.pop() + 1))
+    monkeypatch.setattr(serialport, "time", clock)
+    code, document, said = batch(desk, options=("--wait", "5"))
     assert code == 1
     assert states(document) == ["flashed", "left"]
     assert "Plug in the board for node-1 (skenderbej)." in said
