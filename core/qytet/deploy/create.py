@@ -8,7 +8,7 @@ from pathlib import Path
 from qytet.deploy import passwords, tls
 from qytet.deploy.composition import read_variables
 from qytet.deploy.credentials import CREDENTIALS, SET_ONCE, Credential
-from qytet.deploy.files import Owner, disk_errors, make_folder, service_owner, write_secret
+from qytet.deploy.files import Owner, alone, disk_errors, make_folder, service_owner, write_secret
 from qytet.deploy.layout import Layout
 from qytet.errors import InputError
 
@@ -39,10 +39,11 @@ def create(root: Path, hosts: Sequence[str] = (), rotate: Sequence[str] = ()) ->
     with disk_errors(root):
         maker = _Maker(layout, owner_of(layout), frozenset(rotate))
         maker.folders()
-        for credential in CREDENTIALS:
-            maker.credential(credential)
-        maker.certificates(names, explicit=bool(hosts))
-        maker.environment()
+        with alone(layout.secrets):
+            for credential in CREDENTIALS:
+                maker.credential(credential)
+            maker.certificates(names, explicit=bool(hosts))
+            maker.environment()
     return maker.report
 
 

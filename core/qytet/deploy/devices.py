@@ -6,7 +6,7 @@ from pathlib import Path
 from qytet.deploy import passwords
 from qytet.deploy.create import owner_of
 from qytet.deploy.credentials import BROKER_USERS
-from qytet.deploy.files import disk_errors, write_secret
+from qytet.deploy.files import alone, disk_errors, write_secret
 from qytet.deploy.layout import Layout
 from qytet.errors import InputError, NotFoundError
 from qytet_contract.topics import is_slug
@@ -34,7 +34,7 @@ def grant(root: Path, device: str, *, renew: bool = False) -> DeviceCredential:
             why="A name has 1 to 64 of a-z, 0-9, - and _, and is not one of the platform's own users.",
         )
     layout = Layout(root)
-    with disk_errors(root):
+    with disk_errors(root), alone(layout.secrets):
         users = _read(layout)
         if device in users and not renew:
             raise InputError(
@@ -62,7 +62,7 @@ def accept(root: Path, text: str) -> list[str]:
                 do="Make the lines with `qytet bench credentials`.",
             )
     layout = Layout(root)
-    with disk_errors(root):
+    with disk_errors(root), alone(layout.secrets):
         _write(layout, _read(layout) | given)
     return sorted(given)
 
@@ -70,7 +70,7 @@ def accept(root: Path, text: str) -> list[str]:
 def revoke(root: Path, device: str) -> None:
     """Take a device's password away. Raises NotFoundError if it has none."""
     layout = Layout(root)
-    with disk_errors(root):
+    with disk_errors(root), alone(layout.secrets):
         users = _read(layout)
         if device not in users or device in BROKER_USERS:
             raise NotFoundError(f"The broker knows no device {device!r}.", do="See `qytet deploy devices`.")
