@@ -97,14 +97,18 @@ class Journal:
 
     async def run(self) -> None:
         """Keep every event in the spool, for ever; cancelled, also those of the end, if the disk takes them soon."""
+        keeping: asyncio.Task[None] | None = None
         try:
             while True:
                 await self._news.wait()
                 self._news.clear()
-                await self._keep()
+                keeping = asyncio.create_task(self._keep())
+                await asyncio.shield(keeping)  # a write that is given up may be kept all the same
         finally:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORDS_S):
+                    if keeping is not None:
+                        await keeping
                     await self._keep()
 
     async def _keep(self) -> None:
