@@ -326,5 +326,6 @@ kind = "modbus-tcp"
 name = "bus"
 host = "127.0.0.1"
 port = {{bus_port}}
+timeout_s = 60
 unit = [{{{{ address = 1, map = "counter.toml", device = "{METER}", every_s = {{every_s}} }}}}]
 """
