@@ -58,7 +58,8 @@ class MqttSource:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._address = _address(options.url)
-        self._chunks: queue.SimpleQueue[Chunk] = queue.SimpleQueue()  # bounded by `_held`
+        # Bounded by `_held`. No SimpleQueue: a signal that comes when its wait is over already makes that endless.
+        self._chunks: queue.Queue[Chunk] = queue.Queue()
         self._held = self._held_most = 0
         self._outbox = bytearray()
         self._lock = threading.Lock()

@@ -1,6 +1,9 @@
 """The receiving side beside a broker that misbehaves on purpose: memory bounded, reconnected, acknowledged rightly."""
 
+import signal
 import struct
+import subprocess
+import sys
 import threading
 import time
 
@@ -322,6 +325,40 @@ def test_stop_is_quick_while_the_broker_is_away():
     assert "secret" not in source.last_error
     source.stop()
     assert not source._thread.is_alive()
+
+
+_LISTENS = """
+import signal
+from qytet_ingest.mqtt_source import MqttSource, Options
+asked = []
+signal.signal(signal.SIGTERM, lambda *_: asked.append(None))
+source = MqttSource(Options(url="mqtt://127.0.0.1:1", client_id="t", filters=("a",)))
+print("ready", flush=True)
+for number in range(5):
+    while len(asked) <= number:
+        source.receive(0.1)
+    print("heard", flush=True)
+"""
+
+
+def test_who_is_asked_to_stop_while_the_machine_stands_still_hears_it():
+    """A signal that comes when a wait is over already ends the wait: ingest stops, though no message comes any more."""
+    with subprocess.Popen([sys.executable, "-c", _LISTENS], stdout=subprocess.PIPE, text=True) as child:
+        hanging = threading.Timer(PATIENCE_S, child.kill)
+        hanging.start()
+        try:
+            assert child.stdout.readline() == "ready\n"
+            for _ in range(5):
+                time.sleep(0.05)  # somewhere within a wait
+                child.send_signal(signal.SIGSTOP)
+                time.sleep(0.15)  # beyond the end of that wait
+                child.send_signal(signal.SIGTERM)
+                child.send_signal(signal.SIGCONT)
+                assert child.stdout.readline() == "heard\n", "the wait has no end"
+            assert child.wait(PATIENCE_S) == 0
+        finally:
+            hanging.cancel()
+            child.kill()
 
 
 @pytest.mark.parametrize(
