@@ -19,6 +19,7 @@ HIDDEN = "•••"
 _LONGEST = 4096
 _TRACEBACK_LINES = 60
 _TRACEBACK = "Traceback (most recent call last):"
+_PROMPTS = (b">>> ", b"... ", b"=== ")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-_])")
 _NODE = re.compile(r"(\d+) (debug|info|warning|error) (.*)", re.DOTALL)
 _IDF = re.compile(r"([EWID]) \((\d+)\) (.*)", re.DOTALL)
@@ -121,6 +122,11 @@ class Assembler:
     def pending(self) -> bool:
         """Whether something has begun."""
         return bool(self._line or self._traceback)
+
+    @property
+    def at_prompt(self) -> bool:
+        """Whether what has begun is a prompt of MicroPython, behind which no end of line will come."""
+        return self._line.endswith(_PROMPTS)
 
     def note(self, text: str, level: str = "warning") -> Said:
         """The bench's own word."""

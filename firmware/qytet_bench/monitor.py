@@ -13,8 +13,11 @@ from qytet_bench.line import Line, LineGoneError
 __all__ = ["Printer", "follow"]
 
 _SLICE_S = 0.25
-_QUIET_S = 0.3
-"""After so long without a byte, what has begun is shown as it is: a prompt has no end of line."""
+_PROMPT_S = 0.2
+"""After so long without a byte a prompt is shown as it is: it has no end of line."""
+_CUT_S = 2.0
+"""And so any other line that has begun. A network, or a machine that stands still, parts a line for a second; its
+halves would be neither decoded nor found by `--until`, and half a secret would not be known for one."""
 _BACK_S = 3600.0
 _AGAIN_S = 60.0
 _STYLES = {"debug": "dim", "info": "", "warning": "yellow", "error": "red", "": "dim"}
@@ -34,6 +37,9 @@ def follow(
     parts = Assembler(redact)
     heard_at = time.monotonic()
     while not is_cancelled() and (until is None or time.monotonic() < until):
+        quiet_s = (
+            time.monotonic() - heard_at
+        )  # before the read: what came while this process stood still is read yet
         try:
             data = line.read(_soon(until))
         except LineGoneError:
@@ -46,7 +52,7 @@ def follow(
         if data:
             heard_at = time.monotonic()
             yield from parts.feed(data)
-        elif parts.pending and time.monotonic() - heard_at > _QUIET_S:
+        elif parts.pending and quiet_s > (_PROMPT_S if parts.at_prompt else _CUT_S):
             yield from parts.flush()
     yield from parts.flush()
 

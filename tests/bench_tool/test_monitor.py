@@ -226,6 +226,52 @@ def until(found: Iterator[Said], text: str) -> list[Said]:
     raise AssertionError([one.text for one in seen])
 
 
+class SlowLine:
+    """A line whose bytes come after so many seconds each, by a clock of its own."""
+
+    url = "slow"
+
+    def __init__(self, *due: tuple[float, bytes]) -> None:
+        self.now = 0.0
+        self._due = list(due)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def read(self, until: float) -> bytes:
+        if self._due and self._due[0][0] <= until:
+            self.now, data = max(self._due[0][0], self.now), self._due.pop(0)[1]
+            return data
+        self.now = until
+        return b""
+
+
+def test_a_line_that_comes_in_two_pieces_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second between the halves of a line makes no two of it; a prompt, and what never ends, are shown too."""
+    slow = SlowLine(
+        (1.0, b"61234 warning no line: no network: wrong pass"), (2.2, b"word\r\n>>> "), (6.0, b"half a")
+    )
+    monkeypatch.setattr("qytet_bench.monitor.time", slow)
+    found = [(one.text, round(slow.now)) for one in follow(slow, until=20.0)]  # type: ignore[arg-type]
+    assert found == [("no line: no network: wrong password", 2), (">>>", 3), ("half a", 8)]
+
+
+def test_what_came_while_this_machine_stood_still_is_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a stop of seconds between two reads a line that is whole by now is not shown as two halves."""
+    slow = SlowLine((1.0, b"1 info first ha"), (3.0, b"lf and second\r\n"))
+    real = slow.read
+
+    def read(until: float) -> bytes:
+        data = real(until)
+        if not data:
+            slow.now += 5.0  # the process stands still here
+        return data
+
+    monkeypatch.setattr(slow, "read", read)
+    monkeypatch.setattr("qytet_bench.monitor.time", slow)
+    assert [one.text for one in follow(slow, until=30.0)] == ["first half and second"]  # type: ignore[arg-type]
+
+
 def test_it_goes_on_through_resets(tmp_path: Path) -> None:
     """A reset in the middle is heard and named, and what the node says afterwards too."""
     with board(tmp_path, {"main.py": TALKS}, speed=SPEED) as (made, _), Line(made.console.path) as line:
