@@ -3,8 +3,10 @@
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -189,14 +191,20 @@ def test_packages_are_pinned_by_hash_and_by_no_address() -> None:
         assert "resolved" not in one
 
 
-def test_fetch_takes_bundle_and_licences(tmp_path: Path) -> None:
-    """The bundle and the licence of everything in it are put in place whole, once; a half-done folder never stays."""
-    modules, target = tmp_path / "node_modules", tmp_path / "vendor"
+def installed(folder: Path) -> Path:
+    """What npm would have installed, but for the bundle itself."""
+    modules = folder / "node_modules"
     for name in ("esptool-js", "pako", "atob-lite"):
         (modules / name).mkdir(parents=True)
         (modules / name / ("LICENSE.md" if name == "atob-lite" else "LICENSE")).write_text(
             f"licence of {name}"
         )
+    return modules
+
+
+def test_fetch_takes_bundle_and_licences(tmp_path: Path) -> None:
+    """The bundle and the licence of everything in it are put in place whole, once; a half-done folder never stays."""
+    modules, target = installed(tmp_path), tmp_path / "vendor"
     with pytest.raises(QytetError, match=r"bundle\.js"):
         fetch.fetch(modules, target)
     assert not target.exists()
@@ -205,6 +213,28 @@ def test_fetch_takes_bundle_and_licences(tmp_path: Path) -> None:
     assert (target / "LICENSE.pako").read_text() == "licence of pako"
     assert not fetch.fetch(modules, target)
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
+
+
+def test_fetching_at_the_same_time_takes_nothing_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that fetch at once one does; the other waits, and does not put anew what the first already uses."""
+    modules, target = installed(tmp_path), tmp_path / "vendor"
+    (modules / "esptool-js" / "bundle.js").write_text("export {};")
+    new: list[bool] = []
+    other = threading.Thread(target=lambda: new.append(fetch.fetch(modules, target)))
+    made = fetch._made
+
+    def slowly(*given: Any) -> Path:
+        monkeypatch.setattr(fetch, "_made", made)
+        other.start()
+        other.join(0.5)  # time enough for it to be first, if it may
+        return made(*given)
+
+    monkeypatch.setattr(fetch, "_made", slowly)
+    assert fetch.fetch(modules, target)
+    other.join()
+    assert new == [False]
 
 
 def test_page_loads_nothing_from_elsewhere() -> None:

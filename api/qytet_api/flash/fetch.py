@@ -6,12 +6,16 @@ there already. `--modules FOLDER` takes a `node_modules` that `npm ci` made else
 """
 
 import argparse
+import contextlib
+import fcntl
 import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from qytet.errors import QytetError, ServerError
@@ -37,21 +41,37 @@ def fetch(modules: Path | None = None, target: Path = VENDOR) -> bool:
     if _is_from(target, stamp):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".vendor-", dir=target.parent) as name:
-        work = Path(name)
-        modules = modules or _install(work / "npm")
-        made = work / "vendor"
-        made.mkdir()
-        for wanted, source in _TAKEN.items():
-            _take(modules / source, made / wanted)
-        (made / "made-from").write_text(stamp)
-        shutil.rmtree(target, ignore_errors=True)
-        try:
+    with _alone(target.parent):
+        if _is_from(target, stamp):  # somebody else was quicker, and may be using it
+            return False
+        with tempfile.TemporaryDirectory(prefix=".vendor-", dir=target.parent) as name:
+            made = _made(Path(name), modules, stamp)
+            shutil.rmtree(target, ignore_errors=True)
             made.replace(target)
-        except OSError:  # somebody else was quicker
-            if not _is_from(target, stamp):
-                raise
     return True
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process fetches into the folder; a killed one lets go by itself."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system that knows no such locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _made(work: Path, modules: Path | None, stamp: str) -> Path:
+    """A whole vendor folder below `work`."""
+    modules = modules or _install(work / "npm")
+    made = work / "vendor"
+    made.mkdir()
+    for wanted, source in _TAKEN.items():
+        _take(modules / source, made / wanted)
+    (made / "made-from").write_text(stamp)
+    return made
 
 
 def _is_from(target: Path, stamp: str) -> bool:
