@@ -24,7 +24,7 @@ from tests.servers.mosquitto import MosquittoServer
 
 pytestmark = pytest.mark.servers
 
-PATIENT = replace(QUICK, mark_s=(10.0, 20.0))
+PATIENT = replace(QUICK, mark_s=(120.0, 240.0))
 """For tests in which a mark that comes late, on a busy machine, must not look like a lost one."""
 BOOT = "0badcafe"
 NODE = "node-1"
