@@ -158,7 +158,7 @@ def install(
     """Run the script, below `root`."""
     below = ["--root", root, "--python", sys.executable] if root else []
     script: list[str | Path] = ["sh", DEPLOY / "install.sh", *options, *below]
-    done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=250)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 

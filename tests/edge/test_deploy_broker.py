@@ -156,6 +156,37 @@ def test_strangers_stay_out(local: Local) -> None:
         client.close()
 
 
+def test_two_who_add_at_once_lose_no_password(local: Local) -> None:
+    """Two technicians, or a script and one: each node that was told a password is let in with it."""
+    tools = local.root / "tools"
+    tools.mkdir()
+    (tools / "mosquitto_passwd").write_text(
+        f'#!/bin/sh\nsleep 0.3\nPATH="{local.environment["PATH"]}" exec mosquitto_passwd "$@"\n'
+    )
+    (tools / "mosquitto_passwd").chmod(0o755)
+    slowly = local.environment | {"PATH": f"{tools}:{local.environment['PATH']}"}
+    names = ["tirana-air-02", "tirana-air-03", "tirana-air-04"]
+    adding = [
+        subprocess.Popen(["sh", DEPLOY / "nodes.sh", "add", name], env=slowly, stdout=subprocess.PIPE)
+        for name in names
+    ]
+    for one in adding:
+        with one:
+            one.communicate()
+        assert one.returncode == 0
+    assert local.nodes("list").split() == ["tirana-air-01", *names]
+
+
+def test_a_certificate_that_was_not_finished_is_made(local: Local) -> None:
+    """The power may go between an authority's key and its certificate: the next `init` makes what is missing."""
+    folder = local.root / "etc/mosquitto"
+    for name in ("qytet-ca.crt", "qytet-server.crt"):
+        (folder / name).unlink()
+    local.nodes("init", "localhost")
+    verify = ["openssl", "verify", "-CAfile", folder / "qytet-ca.crt", folder / "qytet-server.crt"]
+    subprocess.run(verify, check=True, capture_output=True)
+
+
 def test_passwords_are_kept_as_digests(local: Local) -> None:
     """No password stands in the broker's files; nodes can be listed, renewed and removed; wrong names are refused."""
     text = (local.root / "etc/mosquitto/qytet-nodes.passwords").read_text()

@@ -26,6 +26,12 @@ is_name() {
     [ "${#1}" -le 64 ]
 }
 
+# One at a time: two that change the passwords at once would lose one of them.
+alone() {
+    exec 9>>"$folder/qytet-nodes.lock"
+    flock 9
+}
+
 # Replaced by one rename; the broker reads it as its own user, after SIGHUP.
 set_user() { # NAME PASSWORD
     partial=$passwords.partial
@@ -51,26 +57,33 @@ san() {
     done | sed 's/,$//'
 }
 
+# Each file is there once it is whole, the certificate last: it says that the rest was made.
 certificate() { # HOST …
-    [ -e "$folder/qytet-ca.key" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 7300 \
-        -subj "/CN=Qytet nodes of $(uname -n)" -addext "keyUsage=critical,keyCertSign,cRLSign" \
-        -keyout "$folder/qytet-ca.key" -out "$folder/qytet-ca.crt" 2>/dev/null
+    if [ ! -e "$folder/qytet-ca.crt" ]; then
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 7300 \
+            -subj "/CN=Qytet nodes of $(uname -n)" -addext "keyUsage=critical,keyCertSign,cRLSign" \
+            -keyout "$folder/qytet-ca.key" -out "$folder/qytet-ca.crt.partial" 2>/dev/null
+        chmod 644 "$folder/qytet-ca.crt.partial"
+        mv -f "$folder/qytet-ca.crt.partial" "$folder/qytet-ca.crt"
+    fi
     extensions=$(mktemp)
     printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n' "$(san "$@")" >"$extensions"
     openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1" \
         -keyout "$folder/qytet-server.key" -out "$folder/qytet-server.csr" 2>/dev/null
     openssl x509 -req -in "$folder/qytet-server.csr" -CA "$folder/qytet-ca.crt" -CAkey "$folder/qytet-ca.key" \
-        -CAcreateserial -days 3650 -extfile "$extensions" -out "$folder/qytet-server.crt" 2>/dev/null
+        -CAcreateserial -days 3650 -extfile "$extensions" -out "$folder/qytet-server.crt.partial" 2>/dev/null
     rm -f "$extensions" "$folder/qytet-server.csr"
     [ -n "$root" ] || chown root:mosquitto "$folder/qytet-server.key"
     chmod 640 "$folder/qytet-server.key"
-    chmod 644 "$folder/qytet-server.crt" "$folder/qytet-ca.crt"
+    chmod 644 "$folder/qytet-server.crt.partial"
+    mv -f "$folder/qytet-server.crt.partial" "$folder/qytet-server.crt"
 }
 
 case ${1:-} in
 init)
     shift
     mkdir -p "$folder"
+    alone
     if [ ! -s "$relay" ]; then
         openssl rand -hex 24 >"$relay.partial"
         [ -n "$root" ] || chown root:qytet-edge "$relay.partial"
@@ -87,11 +100,13 @@ init)
 add)
     is_name "${2:-}" || fail "A node is named by a-z, 0-9, - and _ (at most 64): ${2:-no name given}."
     password=$(openssl rand -hex 24)
+    alone
     set_user "$2" "$password"
     printf 'user      %s\npassword  %s\nThis password is not shown again.\n' "$2" "$password"
     ;;
 remove)
     is_name "${2:-}" || fail "Say which node."
+    alone
     grep -q "^$2:" "$passwords" || fail "$2 has no password here."
     grep -v "^$2:" "$passwords" >"$passwords.partial" || true
     put "$passwords.partial"
