@@ -2,13 +2,17 @@
 
 import functools
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from qytet.errors import InputError
-from qytet_bench import program
+from qytet_bench import monitor, program, provision_commands
+from qytet_bench.console import Redactor, Said
 from qytet_bench.flash import MixedUpError
+from qytet_bench.line import Line
 from tests.bench_tool.desk import WIFI_PASSWORD, Desk
 from tests.bench_tool.nodeboard import board, content
 
@@ -21,7 +25,7 @@ def test_a_board_becomes_the_node_and_no_other_by_accident(
     """The real program starts with settings and credential of the vault, which is bound to the board and stays so."""
     monkeypatch.setattr(program, "build", functools.cache(program.build))
     with board(tmp_path, {}, speed=60) as (made, flash):
-        port = ["--port", made.console.path]
+        port = ["--port", made.console.path, "--wait", "120"]
         done = desk.run("provision", "--device", "node-1", "--profile", "waste", *port, "--json")
         assert done.exit_code == 0, done.output + done.stderr
         told = json.loads(done.stdout)
@@ -49,6 +53,16 @@ def test_a_node_that_does_not_start_is_said_so(
     broken = b"print('Booting.')\nraise MemoryError('memory allocation failed, allocating 4096 bytes')\n"
     made_of = program.Program("0.1.0", {"qytet_node/app.mpy": b"M"}, {"boot.py": b"", "main.py": broken})
     monkeypatch.setattr(program, "build", lambda: made_of)
+
+    def follow(line: Line, redact: Redactor, *, until: float) -> Iterator[Said]:
+        """The time is over when the failure was heard, and not before: how long that takes is the machine's affair."""
+        assert until <= time.monotonic() + 2
+        for said in monitor.follow(line, redact, until=until + 60):
+            yield said
+            if said.kind == "traceback":
+                return
+
+    monkeypatch.setattr(provision_commands, "follow", follow)
     with board(tmp_path, {}) as (made, _):
         done = desk.run(
             "provision",
