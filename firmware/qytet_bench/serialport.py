@@ -22,6 +22,8 @@ _VENDORS = {0x10C4: "CP210x", 0x1A86: "CH340", 0x0403: "FTDI", 0x303A: "ESP32", 
 _LOOK_S = 0.2
 """Between two looks at the ports: no system tells all of its own accord that one came."""
 _SETTLE_S = 3.0
+_BUSY_S = 2.0
+"""A port that has just appeared is looked at by others too: ModemManager, an editor that lists boards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,11 @@ def check_usable(port: str) -> None:
     _existing(port)
     if not os.access(port, os.R_OK | os.W_OK):
         raise refused(port)
-    if users := holders(port):
-        raise busy(port, users)
+    end = time.monotonic() + _BUSY_S
+    while users := holders(port):
+        if time.monotonic() >= end:
+            raise busy(port, users)
+        time.sleep(_LOOK_S)
 
 
 def busy(port: str, users: Collection[str] = ()) -> ServerError:

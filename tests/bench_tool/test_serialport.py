@@ -89,10 +89,25 @@ def test_a_port_that_comes_back_is_waited_for(tmp_path: Path) -> None:
     assert not serialport.comes_back("rfc2217://127.0.0.1:1", 10)
 
 
+def test_who_only_looks_at_a_new_port_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch, pseudo: str) -> None:
+    """A program that has the port open for a moment, as a modem manager at each one that appears, is waited for."""
+    looks = iter([["ModemManager (1)"], ["ModemManager (1)"], []])
+    monkeypatch.setattr(serialport, "holders", lambda _port: next(looks))
+    seconds = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: seconds[0], sleep=lambda s: seconds.append(seconds.pop() + s))
+    monkeypatch.setattr(serialport, "time", clock)
+    serialport.check_usable(pseudo)
+    monkeypatch.setattr(serialport, "holders", lambda _port: ["screen (2)"])
+    with pytest.raises(ServerError, match="busy"):
+        serialport.check_usable(pseudo)
+    assert seconds[0] < 5
+
+
 @LINUX
-def test_a_busy_port_names_who_has_it(pseudo: str) -> None:
+def test_a_busy_port_names_who_has_it(monkeypatch: pytest.MonkeyPatch, pseudo: str) -> None:
     """Before anything is begun, the process that has the port open is named with its number."""
     serialport.check_usable(pseudo)
+    monkeypatch.setattr(serialport, "_BUSY_S", 0.0)
     with (
         Path(pseudo).open("rb") as opened,
         subprocess.Popen(["cat"], stdin=opened, stdout=subprocess.DEVNULL) as cat,
