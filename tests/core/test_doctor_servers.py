@@ -149,6 +149,13 @@ def test_a_clock_that_differs_from_the_databases(
     assert _named(database_checks.database(context), "clock").state is state
 
 
+def test_a_slow_answer_is_no_difference_of_clocks(migrated_url: str, tmp_path: Path) -> None:
+    """A host or a line that stands still for a minute while the database is asked is not taken for a wrong clock."""
+    asked = iter([dt.datetime.now(dt.UTC), dt.datetime.now(dt.UTC) + dt.timedelta(minutes=5)])
+    context = replace(_context(tmp_path, database={"url": migrated_url}), now=lambda: next(asked))
+    assert _named(database_checks.database(context), "clock").state is State.OK
+
+
 def test_a_reader_that_sees_tables_is_a_problem(migrated_url: str, tmp_path: Path) -> None:
     """The owner's URL as read_url is found; without read_url the check says how the API reads."""
     context = _context(tmp_path, database={"url": migrated_url, "read_url": migrated_url})
