@@ -7,6 +7,8 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+PATIENCE_S = 60.0  # s until nothing more is waited for
+
 
 class Broker(Protocol):
     """What a client needs to know of a broker."""
@@ -36,7 +38,7 @@ class Client:
         self.mqtt.on_message = self._on_message
         self.mqtt.connect("127.0.0.1", broker.port)
         self.mqtt.loop_start()
-        assert self._answer.wait(10)
+        assert self._answer.wait(PATIENCE_S)
 
     def __enter__(self) -> Self:
         return self
@@ -49,25 +51,25 @@ class Client:
         """Whether the broker granted it."""
         self._answer.clear()
         self.mqtt.subscribe(topic, 1)
-        assert self._answer.wait(10)
+        assert self._answer.wait(PATIENCE_S)
         return not self._codes[-1].is_failure
 
     def publish(self, topic: str, count: int = 1) -> None:
         sent = [self.mqtt.publish(topic, str(number), 1) for number in range(count)]
         for one in sent:
-            one.wait_for_publish(20)
+            one.wait_for_publish(PATIENCE_S)
             assert one.is_published()
 
     def publish_and_be_dropped(self, topic: str) -> bool:
         """Whether the broker ends the connection for it (Mosquitto does, for a topic that is denied)."""
         self._dropped.clear()
         self.mqtt.publish(topic, "denied", 1)
-        return self._dropped.wait(10)
+        return self._dropped.wait(PATIENCE_S)
 
     def wait_for(self, count: int) -> list[tuple[str, bytes]]:
         self._expected = count
         if len(self.received) < count:
-            self._arrived.wait(20)
+            self._arrived.wait(PATIENCE_S)
         return self.received
 
     def _on_subscribe(self, _c: object, _u: object, _m: object, codes: list[ReasonCode], _p: object) -> None:

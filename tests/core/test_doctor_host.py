@@ -287,7 +287,7 @@ def test_checks_run_side_by_side(context: Context) -> None:
     barrier = threading.Barrier(2)
 
     def meet(_context: Context) -> list[Finding]:
-        barrier.wait(5)
+        barrier.wait(60)
         return [ok("met")]
 
     assert worst(run([Check("g", "one", meet), Check("g", "two", meet)], context)) is State.OK

@@ -3,16 +3,18 @@
 import os
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.core.embedded_helpers import crash, first_line, is_gone, open_folder, parent_of
-from tests.core.mqtt_client import Client
+from tests.core.mqtt_client import PATIENCE_S, Client
 
 from qytet.embedded import AlreadyRunningError, DataFolderError, EmbeddedNats, PortTakenError
 from qytet.embedded._mqtt_probe import mqtt_answers
 
 pytestmark = pytest.mark.servers
+_answers = partial(mqtt_answers, timeout=PATIENCE_S)
 OBS = "qytet/v1/tirana/node/obs"
 
 
@@ -67,9 +69,9 @@ def test_users_may_do_their_own_part_only(broker: EmbeddedNats) -> None:
 
 def test_a_wrong_password_is_refused(broker: EmbeddedNats) -> None:
     """Nobody enters without the password, which only the owner of the folder can read."""
-    assert mqtt_answers("127.0.0.1", broker.port, "ingest", broker.password("ingest"))
-    assert not mqtt_answers("127.0.0.1", broker.port, "ingest", "wrong")
-    assert not mqtt_answers("127.0.0.1", broker.port, "stranger", "wrong")
+    assert _answers("127.0.0.1", broker.port, "ingest", broker.password("ingest"))
+    assert not _answers("127.0.0.1", broker.port, "ingest", "wrong")
+    assert not _answers("127.0.0.1", broker.port, "stranger", "wrong")
     for name in ("users.json", "nats.conf"):
         assert (broker.data_dir / name).stat().st_mode & 0o077 == 0
 
@@ -86,7 +88,7 @@ def test_a_second_instance_is_refused(broker: EmbeddedNats) -> None:
     with pytest.raises(AlreadyRunningError) as caught:
         EmbeddedNats(broker.data_dir).start()
     assert caught.value.pid == os.getpid()
-    assert mqtt_answers("127.0.0.1", broker.port, "ingest", broker.password("ingest"))
+    assert _answers("127.0.0.1", broker.port, "ingest", broker.password("ingest"))
 
 
 def test_a_taken_port(home: Path) -> None:
@@ -118,8 +120,8 @@ def test_the_broker_dies_with_its_parent(home: Path) -> None:
     with parent_of("nats", folder) as process:
         pid = int(first_line(process))
         process.kill()
-    assert is_gone(pid, within=20)
+    assert is_gone(pid, within=60)
     server = EmbeddedNats(folder)
     with server:
-        assert mqtt_answers("127.0.0.1", server.port, "ingest", server.password("ingest"))
+        assert _answers("127.0.0.1", server.port, "ingest", server.password("ingest"))
     server.remove()

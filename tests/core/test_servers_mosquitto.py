@@ -2,14 +2,16 @@
 
 import socket
 import ssl
+from functools import partial
 
 import pytest
-from tests.core.mqtt_client import Client
+from tests.core.mqtt_client import PATIENCE_S, Client
 from tests.servers.mosquitto import MosquittoServer
 
 from qytet.embedded._mqtt_probe import mqtt_answers
 
 pytestmark = pytest.mark.servers
+_answers = partial(mqtt_answers, timeout=PATIENCE_S)
 
 
 def test_passwords_and_new_devices(mosquitto_server: MosquittoServer) -> None:
@@ -17,9 +19,9 @@ def test_passwords_and_new_devices(mosquitto_server: MosquittoServer) -> None:
     mosquitto_server.add_users(["node-a"])
     port, password = mosquitto_server.port, mosquitto_server.password("node-a")
     mosquitto_server.wait_for_user("node-a")
-    assert mqtt_answers("127.0.0.1", port, "node-a", password)
-    assert not mqtt_answers("127.0.0.1", port, "node-a", "wrong")
-    assert not mqtt_answers("127.0.0.1", port, "stranger", password)
+    assert _answers("127.0.0.1", port, "node-a", password)
+    assert not _answers("127.0.0.1", port, "node-a", "wrong")
+    assert not _answers("127.0.0.1", port, "stranger", password)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_it_starts_again_after_a_kill(private_mosquitto: MosquittoServer) -> Non
     assert private_mosquitto.pid is None
     private_mosquitto.start()
     assert private_mosquitto.pid != before
-    assert mqtt_answers("127.0.0.1", port, "ingest", private_mosquitto.password("ingest"))
+    assert _answers("127.0.0.1", port, "ingest", private_mosquitto.password("ingest"))
 
 
 def test_tls(mosquitto_tls: MosquittoServer) -> None:

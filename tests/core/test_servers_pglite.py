@@ -69,7 +69,7 @@ def test_transactions_exclude_each_other(pglite_url: str) -> None:
                 _fail_in_savepoint(connection)
         connection.commit()
         reader.start()
-        reader.join(20)
+        reader.join(60)
     assert seen == [(1,)]
 
 
@@ -98,7 +98,7 @@ def test_notifications_reach_those_who_listen(pglite_url: str) -> None:
     ):
         ear.execute("listen news")
         mouth.execute("notify news, 'hello'")
-        heard = next(ear.notifies(timeout=10))
+        heard = next(ear.notifies(timeout=60))
         assert (heard.channel, heard.payload) == ("news", "hello")
         assert list(mouth.notifies(timeout=0.1)) == []
 

@@ -59,7 +59,7 @@ def test_changes_are_announced(db, migrated_url, place, table):
     with connect(migrated_url) as listener:
         listener.execute("listen qytet_registry")
         db.execute(changes[table])
-        heard = [note.payload for note in listener.notifies(timeout=10, stop_after=1)]
+        heard = [note.payload for note in listener.notifies(timeout=60, stop_after=1)]
         listener.execute("unlisten qytet_registry")
     assert heard == [table]
 

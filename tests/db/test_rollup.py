@@ -69,8 +69,8 @@ def test_a_refresh_waits_for_who_is_writing(own, migrated_url):
             store(writer, place.no2, [row])
             assert not rollup.refresh(own, seconds=0.2).whole, "nothing may move while the writer is at it"
             assert rolled_until(own) == NOW - timedelta(hours=5)
-            waiting = pool.submit(rollup.refresh, own, seconds=30)
-        assert waiting.result(30).whole
+            waiting = pool.submit(rollup.refresh, own, seconds=60)
+        assert waiting.result(90).whole
     assert rolled_until(own) > row[0]
     check(own, place.no2, [row])
 
