@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,21 @@ from qytet.db.migrate import connect, migrate
 from qytet.embedded import EmbeddedNats
 from qytet_simulators.device.load import Load
 from tests.docs.markdown import ROOT
+from tests.fixtures.availability import required
 from tests.flow.compare import compare_load
 from tests.flow.workers import Worker
 
 LOAD = Load(6000, devices=20, readings=3, run="several", prefix="several")
 UNKNOWN = Load(1, devices=1, readings=1, run="nobody", prefix="nobody")
+STARTS = 4
+"""A load lasts as long as so many workers take to start on this machine, now: two start while it is sent."""
 SHARDS = [
     {"QYTET_INGEST__SHARD": f"{number}/2", "QYTET_INGEST__CLIENT_ID": f"qytet-ingest-{number}"}
     for number in (0, 1)
 ]
 
 
-def sender(load: Load, url: str, *, marks: bool) -> "subprocess.Popen[bytes]":
+def sender(load: Load, url: str, *, marks: bool, rate: float = 500.0) -> "subprocess.Popen[bytes]":
     """The load as a process of its own, that ends when all is marked."""
     given: dict[str, Any] = {
         name: getattr(load, name) for name in ("records", "devices", "readings", "run", "start_ms")
@@ -34,7 +38,7 @@ def sender(load: Load, url: str, *, marks: bool) -> "subprocess.Popen[bytes]":
         sys.executable,
         "-m",
         "tests.flow.sender",
-        json.dumps(given | {"rate": 500.0, "marks": marks, "url": url}),
+        json.dumps(given | {"rate": rate, "marks": marks, "url": url}),
     ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
 
@@ -47,17 +51,26 @@ def await_letter(workers: list[Worker]) -> None:
         time.sleep(0.05)
 
 
+@pytest.fixture
+def patient_nats(tmp_path: Path) -> Iterator[EmbeddedNats]:
+    """A broker that sends nothing twice to a worker that stands still for a while: a letter's `seen` would tell."""
+    with required("NATS"), EmbeddedNats(tmp_path / "nats", ack_wait=60.0) as server:
+        yield server
+
+
 @pytest.mark.servers
 def test_changing_the_number_of_workers_loses_and_doubles_nothing(
-    private_nats: EmbeddedNats, postgres_url: str, tmp_path: Path
+    patient_nats: EmbeddedNats, postgres_url: str, tmp_path: Path
 ) -> None:
     """The steps of the page under load: all is stored once and marked; an unknown device has one letter."""
     with connect(postgres_url) as connection:
         migrate(connection)
         registry.register(connection, registry.parse(LOAD.description()))
-        broker = private_nats.url("ingest")
+        broker = patient_nats.url("ingest")
+        begun = time.monotonic()
         with Worker(postgres_url, broker, tmp_path) as old:
-            load = sender(LOAD, private_nats.url("simulator"), marks=True)
+            rate = LOAD.records / (STARTS * (time.monotonic() - begun))
+            load = sender(LOAD, patient_nats.url("simulator"), marks=True, rate=min(max(rate, 50.0), 500.0))
             for shard in SHARDS:
                 with Worker(postgres_url, broker, tmp_path, shard):
                     pass  # ready, so its session is there; then it stops
@@ -67,9 +80,9 @@ def test_changing_the_number_of_workers_loses_and_doubles_nothing(
                 Worker(postgres_url, broker, tmp_path, SHARDS[0]) as first,
                 Worker(postgres_url, broker, tmp_path, SHARDS[1]) as second,
             ):
-                output, _ = load.communicate(timeout=90)
+                output, _ = load.communicate(timeout=180)
                 assert json.loads(output)["unmarked"] == 0
-                lonely = sender(UNKNOWN, private_nats.url("simulator"), marks=False)
+                lonely = sender(UNKNOWN, patient_nats.url("simulator"), marks=False)
                 assert json.loads(lonely.communicate(timeout=60)[0])["acked"] == 1
                 await_letter([first, second])
         difference = compare_load(connection, LOAD)
