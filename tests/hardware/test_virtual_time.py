@@ -2,17 +2,20 @@
 
 import math
 import socket
+import struct
 import threading
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from qytet_simulators.hardware import keeper, passage
+from qytet_simulators.hardware import keeper, wall
 from qytet_simulators.hardware.clock import VirtualClock
-from qytet_simulators.hardware.protocol import Op
+from qytet_simulators.hardware.passage import Passage
+from qytet_simulators.hardware.protocol import Op, Question
 from qytet_simulators.hardware.vm_process import SHIMS
+from qytet_simulators.hardware.wall import Wall
 from qytet_simulators.hardware.wires import Pace
 from tests.hardware.conftest import MakeBoard
 
@@ -66,12 +69,10 @@ async def main():
 asyncio.run(main())
 print("took", time.ticks_diff(time.ticks_ms(), begun), "late", worst[0], min(late))
 """)
-    began = time.monotonic()
     board.power_on()
-    said = board.console.wait_for("took ", 30)
-    board.console.wait_for("late 0 0\r\n", 5)
-    assert "took 21600000 " in said + board.console.wait_for("late")
-    assert time.monotonic() - began < 20
+    assert "took 21600000 " in board.console.wait_for("late 0 0\r\n", 200), (
+        "in minutes, on a busy machine too"
+    )
 
 
 def test_time_counts_from_2000_and_is_unset_at_power_on(make_board: MakeBoard) -> None:
@@ -117,12 +118,12 @@ def test_speed_is_kept_to_what_was_asked(make_board: MakeBoard) -> None:
     board = make_board("import time\ntime.sleep(60)\nprint('end')\n", speed=50)
     began = time.monotonic()
     board.power_on()
-    board.console.wait_for("end", 30)
-    assert 1.2 <= time.monotonic() - began < 20
+    board.console.wait_for("end")
+    assert 1.2 <= time.monotonic() - began < 60
 
 
 def test_an_answer_that_comes_is_waited_for_on_the_wall(make_board: MakeBoard) -> None:
-    """A server that takes 0.3 s is in time for a program that waits 5 virtual seconds, which would fly by."""
+    """A server that takes 0.3 s is in time for a program that waits 50 virtual seconds, which would fly by."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -144,21 +145,52 @@ async def main():
     for n in range(2):
         writer.write(b"question\\n")
         await writer.drain()
-        print(await asyncio.wait_for(reader.readline(), 5))
+        print(await asyncio.wait_for(reader.readline(), 50))
         await asyncio.sleep(3600)
     writer.close()
     print("end")
 asyncio.run(main())
 """,
             hosts={"echo.test": server.getsockname()},
-            pace=Pace(patience_s=10),
+            pace=Pace(patience_s=60),
         )
         board.power_on()
         said = board.console.wait_for("end\r\n")
-        thread.join(10)
+        thread.join(60)
     assert said.count("b'question\\n'") == 2
     assert board.now_s() > 7200
-    assert 0.5 < board.waited_s < 8
+    assert 0.5 < board.waited_s < 60, "with the answer the waiting is over"
+
+
+def test_a_server_that_had_no_turn_yet_is_waited_for_longer(make_board: MakeBoard) -> None:
+    """While a question lies unread before the server, a busy machine keeps it from answering, and time waits."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            caller, _ = server.accept()
+            with caller:
+                threading.Event().wait(1)
+                caller.sendall(caller.recv(100))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        board = make_board(
+            ONLINE
+            + """
+async def main():
+    await online()
+    reader, writer = await asyncio.open_connection("late.test", 7)
+    writer.write(b"question\\n")
+    await writer.drain()
+    print(await asyncio.wait_for(reader.readline(), 20), "end")
+asyncio.run(main())
+""",
+            hosts={"late.test": server.getsockname()},
+            pace=Pace(patience_s=0.2),
+        )
+        board.power_on()
+        board.console.wait_for("b'question\\n' end")
+        thread.join(60)
 
 
 def test_an_answer_that_never_comes_does_not_hold_time_for_long(make_board: MakeBoard) -> None:
@@ -183,7 +215,7 @@ asyncio.run(main())
         board.power_on()
         began = time.monotonic()
         board.console.wait_for("gave up 60\r\n")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 50
 
 
 def test_a_program_that_only_computes_does_not_stop_the_world(make_board: MakeBoard) -> None:
@@ -192,29 +224,106 @@ def test_a_program_that_only_computes_does_not_stop_the_world(make_board: MakeBo
     passed = threading.Event()
     board.power_on()
     board.at(0.6, passed.set)
-    assert passed.wait(5)
+    assert passed.wait(60)
+
+
+class Machine:
+    """Its clock, and a passage of time upon it that answers nobody and has a server at work until `busy_until`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, stepped: bool = False) -> None:
+        self.now_s = 0.0
+        self.busy_until = 0.0
+        self.clock = VirtualClock(0)
+        for module in (keeper, wall):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now_s))
+        self.let_go: list[Question] = []
+        self.passing = Passage(
+            self.clock,
+            Wall(),
+            self._answered,
+            lambda: self.busy_until,
+            hold=lambda: False,
+            speed=math.inf,
+            stepped=stepped,
+        )
+
+    def _answered(self, question: Question) -> None:
+        self.passing.heard()
+        self.let_go.append(question)
+
+    def asked(self, until_us: int, *, network: bool = False) -> None:
+        """The program waits until then."""
+        self.passing.heard()
+        until = struct.pack("<q", until_us)
+        self.passing.wait(Question(Op.WAIT, 0, int(network), 0, 0, self.clock.now_us(), until))
+
+
+def test_time_stands_only_when_the_program_has_done_what_it_could(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question that is about to be answered is no rest, though it waits for the moment in which one looks."""
+    machine = Machine(monkeypatch, stepped=True)
+    passing, vm = machine.passing, cast("Any", object())
+    passing.limit(1_000)
+    machine.asked(1_000)
+    passing.step(True, vm, boots=False)
+    assert machine.clock.now_us() == 1_000
+    assert not passing.stands(1_000, 0), "its sleep is over: it has something to do"
+    passing.step(True, vm, boots=False)
+    assert len(machine.let_go) == 1
+    machine.asked(1_000)
+    passing.news()
+    assert not passing.stands(1_000, 0), "nobody has looked yet what comes of the question"
+    passing.step(True, vm, boots=False)
+    machine.asked(5_000)
+    passing.step(True, vm, boots=False)
+    assert passing.stands(1_000, 0)
+
+
+def test_a_machine_that_stands_still_takes_no_time_from_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held to the wall's, the board's time passes as the bench lives it, and so does the patience with a server."""
+    machine = Machine(monkeypatch)
+    machine.busy_until = 2.0
+    machine.asked(60_000_000, network=True)
+    for seconds in (0.05, 5.0, 0.05, 100.0, 0.05):
+        wait = machine.passing.step(True, cast("Any", object()), boots=False)
+        assert wait is not None
+        assert wait <= wall.LOOK_S, "else what it lives through is not counted"
+        machine.now_s += seconds
+    machine.passing.step(True, cast("Any", object()), boots=False)
+    assert 100_000 < machine.clock.now_us() < 1_000_000
+    steps = 0
+    while not machine.let_go:
+        steps += 1
+        machine.now_s += 0.05
+        machine.passing.step(True, cast("Any", object()), boots=False)
+    assert 20 < steps < 40, "two seconds of patience in all"
+    assert machine.clock.now_us() == 60_000_000
 
 
 def test_what_the_bench_itself_computes_costs_the_board_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long a busy machine takes to start the VM, the board's time begins to count with the board's files."""
-    wall, clock = SimpleNamespace(now=0.0), VirtualClock(0)
-    for module in (keeper, passage):
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: wall.now))
-    passing = passage.Passage(
-        clock, lambda _: None, lambda: 0.0, hold=lambda: False, speed=math.inf, stepped=False
-    )
+    machine = Machine(monkeypatch)
+    passing, clock = machine.passing, machine.clock
     keys = SimpleNamespace(at_prompt=False, booted=False, interrupt=lambda: False)
-    vm: Any = SimpleNamespace(keys=keys, worked_s=0.0)
+    vm: Any = SimpleNamespace(keys=keys, worked_s=0.0, sleeps=False)
 
     def works(seconds: float) -> None:
         for _ in range(int(seconds * 20)):
-            wall.now, vm.worked_s = wall.now + 0.05, vm.worked_s + 0.05
+            machine.now_s, vm.worked_s = machine.now_s + 0.05, vm.worked_s + 0.05
+            passing.step(False, vm, boots=False)
+
+    def starves(seconds: float) -> None:
+        for _ in range(int(seconds * 20)):
+            machine.now_s += 0.05
             passing.step(False, vm, boots=False)
 
     passing.heard()
     works(2)
+    starves(10)
     assert clock.now_us() == 0
     keys.booted = True
+    passing.heard()
+    starves(10)
+    assert clock.now_us() == 0, "it would like to work, and is not let"
     passing.heard()
     works(2)
     assert clock.now_us() > 1_000_000

@@ -32,6 +32,7 @@ from qytet_simulators.hardware.repl import SoftReset
 from qytet_simulators.hardware.serial import Serial
 from qytet_simulators.hardware.sntp import TimeServer
 from qytet_simulators.hardware.vm_process import VmProcess, heap_bytes
+from qytet_simulators.hardware.wall import Wall
 from qytet_simulators.hardware.wifi import AccessPoint, Station
 from qytet_simulators.hardware.wires import Pace
 from qytet_simulators.hardware.wiring import Wiring
@@ -86,8 +87,10 @@ class Board:
         self._needs_image, self._bootloader_at = needs_image, bootloader_at
         self.clock = VirtualClock(int(time.time() * 1000) if start_unix_ms is None else start_unix_ms)
         self.events = EventLog()
+        wall = Wall()
         self._passage = Passage(
             self.clock,
+            wall,
             lambda question: self._say(question, Answer()),
             lambda: self.internet.busy_until,
             hold=hold or (lambda: False),
@@ -102,7 +105,7 @@ class Board:
         self.serial = Serial(self.clock, self.wiring, self._passage.news)
         self.time_server = time_server or TimeServer()
         self.internet = Internet(
-            self._loop, self.clock, hosts or {}, self.time_server, pace or Pace(), self._passage.news
+            self._loop, self.clock, wall, hosts or {}, self.time_server, pace or Pace(), self._passage.news
         )
         self.wifi = Station(
             self.clock,
@@ -195,7 +198,7 @@ class Board:
         """
         until = self._passage.after(int(seconds * 1e6))
         self.call(lambda: self._passage.limit(until))
-        if not self._passage.stands(until, lambda: self._vm, deadline_s):
+        if not self._passage.stands(until, deadline_s):
             raise TimeoutError(
                 f"the board is {(until - self.clock.now_us()) / 1e6:.3f} s short of where it should be, "
                 f"after {deadline_s} s on the wall"

@@ -12,6 +12,7 @@ from qytet_simulators.hardware.clock import Due, VirtualClock
 from qytet_simulators.hardware.loop import Loop
 from qytet_simulators.hardware.protocol import Answer, Handler, Op, Question
 from qytet_simulators.hardware.sntp import TimeServer
+from qytet_simulators.hardware.wall import Wall
 from qytet_simulators.hardware.wires import Door, Pace, Wire, new_name
 
 __all__ = ["Internet", "Pace"]
@@ -31,12 +32,13 @@ class Internet:
         self,
         loop: Loop,
         clock: VirtualClock,
+        wall: Wall,
         hosts: Mapping[str | tuple[str, int], tuple[str, int]],
         server: TimeServer,
         pace: Pace,
         on_news: Callable[[], None],
     ) -> None:
-        self._loop, self._clock = loop, clock
+        self._loop, self._clock, self.wall = loop, clock, wall
         self.hosts = dict(hosts)
         self.server, self.pace = server, pace
         self._news = on_news
@@ -51,8 +53,11 @@ class Internet:
 
     @property
     def busy_until(self) -> float:
-        """Until when (monotonic seconds) an answer may be due; 0 if none is."""
-        return max((wire.due for wire in self._wires), default=0.0) if self.link else 0.0
+        """Until when (seconds of the wall) an answer may be due; 0 if none is."""
+        if not self.link:
+            return 0.0
+        now = self.wall.now()
+        return max((wire.due(now) for wire in self._wires), default=0.0)
 
     @property
     def open(self) -> int:

@@ -4,18 +4,23 @@ import math
 import time
 
 from qytet_simulators.hardware.clock import VirtualClock
+from qytet_simulators.hardware.wall import Wall
 
 __all__ = ["TimeKeeper"]
 
 
 class TimeKeeper:
-    """Lets a clock go on. `speed` is how many times faster than on the wall at most; `limit_us` where time stops."""
+    """Lets a clock go on. `speed` is how many times faster than on the wall at most; `limit_us` where time stops.
 
-    def __init__(self, clock: VirtualClock, speed: float) -> None:
-        self._clock = clock
+    Where time is held to the wall's it goes on as the bench lives it (`wall`); a clock that is bound to the wall's all
+    the time keeps up with it.
+    """
+
+    def __init__(self, clock: VirtualClock, wall: Wall, speed: float) -> None:
+        self._clock, self._wall = clock, wall
         self.speed = speed
         self.limit_us: int | None = None
-        self._seen = time.monotonic()
+        self._seen, self._lived = time.monotonic(), wall.now()
         self._rate = 0.0
         self._held = False
         self.real_s = 0.0
@@ -44,11 +49,12 @@ class TimeKeeper:
 
     def _catch_up(self, to_us: int | None) -> None:
         """Account for the real time since it was last looked, at the rate that held since."""
-        now, before = time.monotonic(), self._seen
-        self._seen = now
+        now, before, lived, lived_before = time.monotonic(), self._seen, self._wall.now(), self._lived
+        self._seen, self._lived = now, lived
         self.real_s += now - before if self._held else 0.0
         if self._rate and not math.isinf(self._rate):
-            there = self._clock.now_us() + int((now - before) * self._rate * 1e6)
+            passed_s = lived - lived_before if self._rate < self.speed else now - before
+            there = self._clock.now_us() + int(passed_s * self._rate * 1e6)
             goal = self._allowed(to_us)
             self._clock.advance(there if goal is None else max(min(goal, there), self._clock.now_us()))
 

@@ -6,13 +6,13 @@ The program hands time over by waiting (`wait`); it goes on until what it waits 
 
 import struct
 import threading
-import time
 from collections.abc import Callable
 
 from qytet_simulators.hardware.clock import VirtualClock
 from qytet_simulators.hardware.keeper import TimeKeeper
 from qytet_simulators.hardware.protocol import Interrupt, Question
 from qytet_simulators.hardware.vm_process import VmProcess
+from qytet_simulators.hardware.wall import LOOK_S, Wall
 
 __all__ = ["Passage"]
 
@@ -21,7 +21,7 @@ _THINKS_S = 0.25
 _WORKS_S = 0.1
 """Of processor time: one that has not had it since is not computing, the machine is busy with others."""
 _STUCK_S = 3.0
-"""Silent for so long it waits for something outside; the world cannot wait for that."""
+"""Silent and asleep for so long it waits for something outside; the world cannot wait for that."""
 _MOST_INTERRUPTS = 64
 _FOREVER_US = 1 << 60
 """Until when a program waits that waits for something to happen, and not for a time."""
@@ -29,7 +29,7 @@ _HOLD_LOOK_S = 0.01
 
 
 class Passage:
-    """`let_go(question)` answers a question that has waited; `busy_until()` is when no answer of a server is due.
+    """`let_go(question)` answers a question that has waited; `busy_until()` is when (`wall`) no answer is due.
 
     `hold()`: while true, time goes as on the wall. `stepped`: time stands from the beginning.
     """
@@ -37,6 +37,7 @@ class Passage:
     def __init__(
         self,
         clock: VirtualClock,
+        wall: Wall,
         let_go: Callable[[Question], None],
         busy_until: Callable[[], float],
         *,
@@ -44,24 +45,26 @@ class Passage:
         speed: float,
         stepped: bool,
     ) -> None:
-        self._clock, self._let_go, self._busy_until, self._hold = clock, let_go, busy_until, hold
-        self._keeper = TimeKeeper(clock, speed)
+        self._clock, self._wall = clock, wall
+        self._let_go, self._busy_until, self._hold = let_go, busy_until, hold
+        self._keeper = TimeKeeper(clock, wall, speed)
         self._keeper.limit_us = 0 if stepped else None
         self._stands = threading.Condition()
+        self._stood_us = -1
         self.waits: Question | None = None
         """What the program waits with, if it does."""
         self._raised: list[Interrupt] = []
         self._news = False
         self._heard_at = 0.0
         self._worked_s: float | None = None
-        self._thinks = False
+        self._thinks = self._looks = False
 
     # ---- what the program does
 
     def heard(self) -> None:
         """It has spoken, or was spoken to: it does not wait."""
-        self._heard_at = time.monotonic()
-        self.waits, self._worked_s, self._thinks = None, None, False
+        self._heard_at = self._wall.now()
+        self.waits, self._worked_s, self._thinks, self._looks = None, None, False, False
 
     def wait(self, question: Question) -> None:
         """It hands over the time."""
@@ -104,13 +107,13 @@ class Passage:
         base = self._keeper.limit_us
         return us + (self._clock.now_us() if base is None else base)
 
-    def stands(self, until_us: int, vm: Callable[[], VmProcess | None], deadline_s: float) -> bool:
-        """Wait, in another thread, until time stands there and the program has done what it could."""
-        with self._stands:
-            return self._stands.wait_for(lambda: self._standing(until_us, vm()), deadline_s)
+    def stands(self, until_us: int, deadline_s: float) -> bool:
+        """Wait, in another thread, until time stands there and the program has done what it could.
 
-    def _standing(self, until_us: int, vm: VmProcess | None) -> bool:
-        return self._clock.now_us() >= until_us and (self.waits is not None or vm is None or self._thinks)
+        Whether it has is found out by `step` alone: that a question waits does not say yet that it will go on waiting.
+        """
+        with self._stands:
+            return self._stands.wait_for(lambda: self._stood_us >= until_us, deadline_s)
 
     # ---- the passing itself
 
@@ -127,10 +130,15 @@ class Passage:
             wait = self._keeper.go(self._clock.next_us(), busy=False)
         else:
             wait = self._keeper.go(None, busy=False)  # nobody is there: time passes only if it is told to
-        if self._keeper.at_limit:
+        if self._keeper.at_limit and self._rests(wait, vm):
             with self._stands:
+                self._stood_us = self._clock.now_us()
                 self._stands.notify_all()
         return wait
+
+    def _rests(self, wait: float | None, vm: VmProcess | None) -> bool:
+        """Whether nothing but time would bring the program on; one that only looks at the clock never rests longer."""
+        return self._looks or (wait != 0.0 and (self.waits is not None or vm is None or self._thinks))
 
     def _waiting(self, question: Question, idle: bool) -> float | None:
         (until,) = struct.unpack("<q", question.data)
@@ -139,6 +147,7 @@ class Passage:
             self._keeper.pause()
             if self.waits is question:  # else the time that has gone by has ended the program
                 self._let_go(question)
+                self._looks = 0 < until <= question.now_us
             return 0.0
         if question.a and not idle:
             return 0.0  # what the program has just sent may still lie in its socket
@@ -148,13 +157,13 @@ class Passage:
         goals = [
             at for at in (self._clock.next_us(), until if until < _FOREVER_US else None) if at is not None
         ]
-        now, holds = time.monotonic(), self._hold()
+        now, holds = self._wall.now(), self._hold()
         busy = now < busy_until or holds
         wait = self._keeper.go(min(goals, default=None), busy)
         if holds:
             return min(_HOLD_LOOK_S, _HOLD_LOOK_S if wait is None else wait)
         if busy and wait is not None:
-            return min(wait, busy_until - now)
+            return min(wait, busy_until - now, LOOK_S)
         return wait
 
     def _computing(self, vm: VmProcess) -> float:
@@ -173,10 +182,10 @@ class Passage:
 
     def _is_computing(self, vm: VmProcess) -> bool:
         """Whether it works, or reads keys, and is not merely kept from working by a machine that has much to do."""
-        silent_s = time.monotonic() - self._heard_at
+        silent_s = self._wall.now() - self._heard_at
         if silent_s < _THINKS_S:
             return False
-        if vm.keys.at_prompt or silent_s > _STUCK_S:
+        if vm.keys.at_prompt or (silent_s > _STUCK_S and vm.sleeps):
             return True
         if not vm.keys.booted:
             return False  # it loads modules of the bench, which cost a board nothing

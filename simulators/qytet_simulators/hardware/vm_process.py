@@ -125,6 +125,14 @@ class VmProcess:
             return 0.0
         return float(times.user + times.system)
 
+    @property
+    def sleeps(self) -> bool:
+        """Whether it waits for something of the machine's, and not for its turn to work."""
+        try:
+            return bool(psutil.Process(self.pid).status() == psutil.STATUS_SLEEPING)
+        except psutil.Error:
+            return False
+
     def answer(self, data: bytes) -> None:
         """Down the pipe; a VM that is gone hears nothing."""
         with contextlib.suppress(BrokenPipeError):

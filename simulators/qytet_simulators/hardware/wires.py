@@ -1,14 +1,17 @@
 """Connections of the board: local sockets that stand for servers, and what is on its way to them and back."""
 
+import contextlib
 import secrets
 import socket
 import struct
-import time
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from qytet_simulators.hardware.loop import Loop
+from qytet_simulators.hardware.wall import Wall
 
 __all__ = ["Door", "Network", "Pace", "Wire", "new_name"]
 
@@ -18,6 +21,8 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing says RST
 _ACKNOWLEDGEMENTS = frozenset((4, 25, 26, 33))
 """Sizes of a lone MQTT PUBACK: bare, and in TLS 1.2 with ChaCha20, TLS 1.3, TLS 1.2 with GCM. Nobody answers it."""
 
+_UNREAD = 10
+"""How many times more patience there is with a server that has not had its turn to read, or will never read."""
 _ANSWER = 40
 """Bytes up to which what comes in is taken for an answer: CONNACK, PUBACK, SUBACK and PINGRESP, also in TLS."""
 
@@ -27,7 +32,7 @@ class Pace:
     """Real seconds for which time goes no faster than on the wall."""
 
     patience_s: float = 1.0
-    """After the board has sent something that may be answered."""
+    """After the board has sent something that may be answered; ten times that if the server has not read it yet."""
     doubt_s: float = 0.1
     """After something long has come in: it may be the answer, or a message that overtook it."""
     linger_s: float = 0.02
@@ -39,6 +44,7 @@ class Network(Protocol):
 
     link: bool
     pace: Pace
+    wall: Wall
 
     def carried(self, up: int, down: int) -> None:
         """So many bytes have gone to the server and to the board."""
@@ -89,7 +95,7 @@ class Door:
 
 
 class Wire:
-    """One connection: two sockets, and what is on its way between them. `due` is until when an answer may be."""
+    """One connection: two sockets, and what is on its way between them."""
 
     def __init__(self, net: Network, loop: Loop, near: socket.socket, target: tuple[str, int]) -> None:
         self._net, self._loop = net, loop
@@ -97,12 +103,22 @@ class Wire:
         self._far = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._up, self._down = bytearray(), bytearray()
         self._near_open = self._far_open = True
-        self.due = time.monotonic() + net.pace.patience_s
+        self._due = self._patient_until = 0.0
+        self._sent()
         self._near.setblocking(False)
         self._far.setblocking(False)
         self._far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connected = self._far.connect_ex(target) == 0
         self._watch()
+
+    def due(self, now: float) -> float:
+        """Until when (seconds of the wall) an answer may come: the server's time begins when it has read what came."""
+        if self._due <= now < self._patient_until:
+            if _has_not_read(self._far):
+                self._due = now + self._net.pace.patience_s
+            else:
+                self._patient_until = 0.0
+        return self._due
 
     def pass_on(self) -> None:
         """The link has changed."""
@@ -170,7 +186,7 @@ class Wire:
 
     def _hear(self, one: socket.socket, held: bytearray) -> None:
         data = one.recv(16384)
-        now, pace = time.monotonic(), self._net.pace
+        now, pace = self._net.wall.now(), self._net.pace
         if not data:
             if one is self._near:
                 self._near_open = False
@@ -178,13 +194,17 @@ class Wire:
                 self._far_open = False
         elif one is self._near:
             if len(data) not in _ACKNOWLEDGEMENTS:
-                self.due = now + pace.patience_s
+                self._sent()
         elif len(data) <= _ANSWER:
-            self.due = now + pace.linger_s
+            self._due = now + pace.linger_s
         else:
-            self.due = max(now + pace.linger_s, min(self.due, now + pace.doubt_s))
+            self._due = max(now + pace.linger_s, min(self._due, now + pace.doubt_s))
         held += data
         self._flush()
+
+    def _sent(self) -> None:
+        now, patience_s = self._net.wall.now(), self._net.pace.patience_s
+        self._due, self._patient_until = now + patience_s, now + _UNREAD * patience_s
 
     def _flush(self) -> None:
         """Send what is held, as far as it goes."""
@@ -196,3 +216,18 @@ class Wire:
                     continue
                 del held[:sent]
                 self._net.carried(sent if up else 0, 0 if up else sent)
+
+
+def _has_not_read(ours: socket.socket) -> bool:
+    """Whether the other end of a connection on this machine still has bytes before it that it has not read."""
+    with contextlib.suppress(OSError):
+        ends = f"{_place(ours.getpeername())} {_place(ours.getsockname())}"
+        for row in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines():  # proc(5)
+            if ends in row:
+                return int(row.split()[4].partition(":")[2], 16) > 0
+    return False
+
+
+def _place(address: tuple[str, int]) -> str:
+    number = int.from_bytes(socket.inet_aton(address[0]), sys.byteorder)
+    return f"{number:08X}:{address[1]:04X}"
