@@ -2,13 +2,13 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import paho.mqtt.client as mqtt
 
+from qytet_simulators.hardware.wall import Wall
 from tests.core.mqtt_client import Client
 from tests.servers.mosquitto import MosquittoServer
 
@@ -31,6 +31,8 @@ class Marks:
         self.stored: dict[str, int] = {}
         self.answers: dict[str, list[tuple[str, str]]] = {}
         self._now_us = now_us
+        self._wall = Wall()  # what the whole machine sleeps through is taken from no server
+        self._moves = self._seen_moves = 0
         self._moved_at = 0.0
         self._behind_since_us: int | None = None
         self._news = threading.Condition()
@@ -42,9 +44,11 @@ class Marks:
 
     def holds(self) -> bool:
         """Whether the board's time is so far ahead that it should wait, for as long as servers may take."""
-        since = self._behind_since_us
+        now, moves, since = self._wall.now(), self._moves, self._behind_since_us
+        if moves != self._seen_moves:
+            self._seen_moves, self._moved_at = moves, now
         ahead = since is not None and self._now_us() - since > _AHEAD_US
-        return ahead and time.monotonic() - self._moved_at < _MARK_S
+        return ahead and now - self._moved_at < _MARK_S
 
     def answer(self, ident: str) -> str:
         """How a command ended: done or failed; "" while it has not."""
@@ -74,7 +78,7 @@ class Marks:
         table = self.stored if kind == "stored" else self.sent
         numbers = [row[0] for row in said["r"]] if kind == "hist" else [said["seq"]]
         table[said["boot"]] = max([table.get(said["boot"], 0), *numbers])
-        self._moved_at = time.monotonic()
+        self._moves += 1
         if kind == "stored" or self.drained:
             self._behind_since_us = None
         if not self.drained and self._behind_since_us is None:
@@ -116,4 +120,4 @@ class Watcher:
         self._client.mqtt.publish(f"{self._topic}/cmd/{ident}", payload, 1).wait_for_publish(10)
 
     def _on_message(self, _client: mqtt.Client, _user: object, message: mqtt.MQTTMessage) -> None:
-        self._marks.take(message.topic, message.payload)
+        self._marks.take(message.topic, bytes(message.payload))
