@@ -1,5 +1,6 @@
 """What goes wrong between esptool and a board: what esptool says, and that one more run puts it right."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,11 +89,20 @@ def test_the_cable_is_pulled_and_put_back(
     assert flash.is_blank(0x1000 + len(CONTENT) - 0x100, 0x100)
     with pytest.raises(FileNotFoundError):
         _ = port.pty
+    _check_nobody_else_can_have(int(url.rpartition(":")[2]))
     port.plug()
     assert port.url == url
     port.board.console.wait_for(">>> ")
     assert "Hash of data verified" in Esptool(tmp_path).works(url, *write)
     assert flash.read(0x1000, len(CONTENT)) == CONTENT
+
+
+def _check_nobody_else_can_have(tcp_port: int) -> None:
+    """It refuses whoever calls, and is free for no other program."""
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", tcp_port), 60):
+        pass
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", tcp_port))
 
 
 def test_the_same_seed_brings_the_same_noise(make_board: MakeBoard) -> None:

@@ -5,6 +5,7 @@ with Board(flash, needs_image=True) as board, RomPort(board, chip="esp32") as po
     port.enter(); run("esptool", "--port", port.pty, "--before", "no-reset", …)
 """
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -15,7 +16,7 @@ from qytet_simulators.hardware.board import Board
 from qytet_simulators.hardware.rom.chips import RomChip, chip_named
 from qytet_simulators.hardware.rom.faults import Fault, Faults
 from qytet_simulators.hardware.rom.line import Line, Mode
-from qytet_simulators.hardware.rom.serve import Pty, Rfc2217
+from qytet_simulators.hardware.rom.serve import Pty, Rfc2217, reserved
 
 __all__ = ["RomPort"]
 
@@ -38,6 +39,7 @@ class RomPort:
         self._line = Line(board, self.chip, self.faults, self._mode_changed, self._vanish)
         self._pty: Pty | None = None
         self._net: Rfc2217 | None = None
+        self._place: socket.socket | None = None
         self._tcp_port = 0
 
     def __enter__(self) -> Self:
@@ -51,6 +53,9 @@ class RomPort:
             self.board.call(self._close)
         except RuntimeError:  # the bench has ended, and its board says why
             self._close()
+        finally:
+            if self._place is not None:
+                self._place.close()
 
     # ---- where hosts find it
 
@@ -76,7 +81,7 @@ class RomPort:
         """Whether the loader answers, and not the program."""
         return self._line.mode is Mode.LOADER and self.board.powered
 
-    def wait_for_loader(self, loader: bool = True, deadline_s: float = 10.0) -> None:
+    def wait_for_loader(self, loader: bool = True, deadline_s: float = 60.0) -> None:
         """Return when the loader answers (or no longer does). Raises TimeoutError."""
         end = time.monotonic() + deadline_s
         with self._modes:
@@ -140,9 +145,11 @@ class RomPort:
             self._modes.notify_all()
 
     def _appear(self) -> None:
+        if self._place is None:  # ours also while the cable is out
+            self._place = reserved()
+            self._tcp_port = self._place.getsockname()[1]
         if self._net is None:
-            self._net = Rfc2217(self.board.loop, self._line, self._tcp_port)
-            self._tcp_port = self._net.port
+            self._net = Rfc2217(self.board.loop, self._line, self._place)
             self._pty = Pty(self.board.loop, self._line)
         self.board.power_on()
 

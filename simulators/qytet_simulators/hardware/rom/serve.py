@@ -13,7 +13,7 @@ from serial.rfc2217 import IAC, PortManager
 from qytet_simulators.hardware.loop import Loop
 from qytet_simulators.hardware.rom.line import Line
 
-__all__ = ["Pty", "Rfc2217"]
+__all__ = ["Pty", "Rfc2217", "reserved"]
 
 _MOST_UNSENT = 1 << 16
 """Bytes that wait for a host; a loader's answers never come near it, a program that talks without end does."""
@@ -186,14 +186,21 @@ class _Client:
         self._loop.watch(self._connection, self._ready, write=bool(self._unsent))
 
 
+def reserved() -> socket.socket:
+    """A loopback TCP port on which nobody listens yet, kept from others: for one `Rfc2217` after the other."""
+    place = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    return place
+
+
 class Rfc2217:
     """A serial port on a loopback TCP port, for one host at a time. Lives in the bench's thread."""
 
-    def __init__(self, loop: Loop, line: Line, port: int = 0) -> None:
+    def __init__(self, loop: Loop, line: Line, place: socket.socket) -> None:
         self._loop, self._line = loop, line
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=4)
+        self._listener = socket.create_server(place.getsockname(), backlog=4)  # reuses it as `place` allows
         self._listener.setblocking(False)
-        self.port: int = self._listener.getsockname()[1]
         self._client: _Client | None = None
         loop.watch(self._listener, self._accept)
 
