@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -19,6 +20,7 @@ from qytet.errors import InputError
 from qytet_simulators.device.address import Address
 from qytet_simulators.hardware import commands, nodeflash
 from qytet_simulators.hardware.flash import FlashFile
+from qytet_simulators.hardware.watcher import Watcher
 from tests.hardware.whole import City
 from tests.servers.micropython import MicroPython
 from tests.servers.mosquitto import MosquittoServer
@@ -46,7 +48,7 @@ def test_one_command_runs_a_node(
         tmp_path, url, "--ca", str(mosquitto_tls.ca_file), "--speed", "60", "--duration", "130"
     )
     with City(mosquitto_tls, "node-lighting") as city:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         account = json.loads(done.stdout)
         (told,) = city.records.values()
@@ -75,9 +77,9 @@ def _interrupted(broker: MosquittoServer, tmp_path: Path, since: set[str]) -> di
         ) as process,
     ):
         try:
-            city.wait_until(lambda: bool(set(city.records) - since), 40)
+            city.wait_until(lambda: bool(set(city.records) - since), 120)
             process.send_signal(signal.SIGINT)
-            said, _ = process.communicate(timeout=20)
+            said, _ = process.communicate(timeout=100)
         finally:
             process.kill()
     assert process.returncode == 1
@@ -101,6 +103,29 @@ def test_a_broker_that_no_node_can_use_is_refused_in_words(url: str, words: str)
     assert "secret" not in str(refused.value)
 
 
+def test_a_flash_that_was_not_finished_is_none(tmp_path: Path) -> None:
+    """Whatever ends the making of a new flash leaves no blank one behind for the next run to start from."""
+    image, flash = tmp_path / "small.img", tmp_path / "kept.bin"
+    image.write_bytes(b"\xff" * 4096)
+    with pytest.raises(InputError, match="0x200000"), commands._flash(flash, 4, image, cast("Any", None)):
+        pass
+    assert sorted(tmp_path.iterdir()) == [image]
+
+
+def test_whoever_watches_hears_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The board begins when the broker has answered every subscription, not when it has let the watcher in."""
+    watcher = Watcher(Address.parse("mqtt://one:secret@127.0.0.1:1883"), "one", "tirana", "node-1")
+    asked: list[str] = []
+    monkeypatch.setattr(watcher._mqtt, "subscribe", lambda topic, _qos: asked.append(topic))
+    granted = SimpleNamespace(is_failure=False)
+    watcher._on_connect(None, None, None, granted, None)
+    for _ in asked:
+        assert not watcher._listens.is_set()
+        watcher._on_subscribe(None, None, None, [granted], None)
+    assert watcher._listens.is_set()
+    assert watcher.sees
+
+
 def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
     """MicroPython takes the partition to the flash's end: what does not fill it would not be mounted."""
     image = tmp_path / "small.img"
@@ -109,6 +134,22 @@ def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
         nodeflash.install(chip, image)
     with FlashFile(tmp_path / "flash.bin") as chip, pytest.raises(InputError, match="no flash of a node"):
         nodeflash.read_node(chip)
+
+
+def test_the_end_waits_for_records_that_nobody_has_heard_of_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that has just been made is on the flash and not sent: the board keeps its power until it is marked."""
+    done: list[str] = []
+
+    def looked(_chip: object, _watcher: object) -> dict[str, int]:
+        done.append("looked")
+        return {"waiting": int(len(done) == 1)}
+
+    monkeypatch.setattr(commands, "_account", looked)
+    board: Any = SimpleNamespace(call=lambda act: act(), power_cut=lambda: done.append("cut"))
+    nothing: Any = None
+    assert not commands._cut_if_settled(board, nothing, nothing)
+    assert commands._cut_if_settled(board, nothing, nothing)
+    assert done == ["looked", "looked", "cut"], "and nothing can be made between the look and the cut"
 
 
 def test_a_line_without_end_is_not_kept_for_ever() -> None:

@@ -1,6 +1,7 @@
 """`qytet simulate node`: one whole node on a simulated board, against a broker, for developers without a board."""
 
 import json
+import os
 import secrets
 import sys
 import tempfile
@@ -125,7 +126,10 @@ def _flash(
     size = megabytes << 20
     with tempfile.TemporaryDirectory(prefix="qytet-node-") as folder:
         path = kept or Path(folder) / "flash.bin"
-        new = not path.exists()
+        if not path.exists():
+            made = image or nodeflash.make_image(Path(folder), bench, size - _DATA_AT)
+            _begin_flash(path, size, made)
+            image = None
         try:
             chip = FlashFile(path, size)
         except ValueError as error:
@@ -133,10 +137,20 @@ def _flash(
                 f"{path} is another board's flash.", why=str(error), do="Say --flash-mb."
             ) from error
         with chip:
-            if new or image is not None:
-                made = image or nodeflash.make_image(Path(folder), bench, size - _DATA_AT)
-                nodeflash.install(chip, made)
+            if image is not None:
+                nodeflash.install(chip, image)
             yield chip
+
+
+def _begin_flash(path: Path, size: int, image: Path) -> None:
+    """A new flash with this image, whole or not at all: a blank one would be taken for a node's the next time."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with FlashFile(part, size) as chip:
+            nodeflash.install(chip, image)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _adopted(chip: FlashFile, address: Address) -> nodeflash.NodeFiles:
@@ -182,7 +196,7 @@ class _Life:
             board.console.listen(lines)
             board.power_on()
             self._live(board, lambda: stop() or lines.error is not None)
-            watcher.wait_until(lambda: not watcher.waiting or stop(), self.settle)
+            watcher.wait_until(lambda: _cut_if_settled(board, chip, watcher) or stop(), self.settle)
             board.power_cut()
             lived_s = board.now_s()
             account = _account(chip, watcher)
@@ -233,6 +247,21 @@ class _Lines:
             OSError
         ) as error:  # this is the bench's thread: it goes on, until who waits for it has seen this
             self.error = error
+
+
+def _cut_if_settled(board: Board, chip: FlashFile, watcher: Watcher) -> bool:
+    """Take the power away in a moment in which all that is on the flash is marked; tells whether this is one.
+
+    Both in one: a board that goes on may have made a record that nobody has heard of.
+    """
+
+    def cut() -> bool:
+        settled = not _account(chip, watcher)["waiting"]
+        if settled:
+            board.power_cut()
+        return settled
+
+    return board.call(cut)
 
 
 def _account(chip: FlashFile, watcher: Watcher) -> dict[str, Any]:

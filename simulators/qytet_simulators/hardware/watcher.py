@@ -17,7 +17,8 @@ from qytet_simulators.device.address import Address
 
 __all__ = ["BootAccount", "Watcher"]
 
-_CONNECT_S = 10
+_CONNECT_S = 30
+_KINDS = (topics.BIRTH, topics.OBS, topics.HIST, topics.STORED)
 
 
 @dataclass
@@ -51,7 +52,9 @@ class Watcher:
         self.births = 0
         self.sees = True
         self._came = threading.Condition()
-        self._connected = threading.Event()
+        self._unheard = 0
+        self._listens = threading.Event()
+        """The broker has answered each subscription: nothing that is sent from now on is missed."""
         self._refusal = ""
         self._mqtt = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"watcher-of-{device}")
         self._mqtt.username_pw_set(user, address.password)
@@ -70,7 +73,8 @@ class Watcher:
                 f"The broker {self._address} cannot be reached.", why=str(error), do="Start it first."
             ) from error
         self._mqtt.loop_start()
-        if not self._connected.wait(_CONNECT_S) or self._refusal:
+        if not self._listens.wait(_CONNECT_S) or self._refusal:
+            self._mqtt.disconnect()
             self._mqtt.loop_stop()
             raise ServerError(
                 f"The broker {self._address} does not let us in.", why=self._refusal or "It does not answer."
@@ -96,13 +100,17 @@ class Watcher:
     def _on_connect(self, _c: object, _u: object, _f: object, reason: Any, _p: object) -> None:
         if reason.is_failure:
             self._refusal = str(reason)
-        else:
-            for kind in (topics.BIRTH, topics.OBS, topics.HIST, topics.STORED):
-                self._mqtt.subscribe(topics.topic(self._city, self._device, kind), 1)
-        self._connected.set()
+            self._listens.set()
+            return
+        self._unheard = len(_KINDS)
+        for kind in _KINDS:
+            self._mqtt.subscribe(topics.topic(self._city, self._device, kind), 1)
 
     def _on_subscribe(self, _c: object, _u: object, _m: object, codes: list[Any], _p: object) -> None:
         self.sees = self.sees and not any(code.is_failure for code in codes)
+        self._unheard -= 1
+        if not self._unheard:
+            self._listens.set()
 
     def _on_message(self, _c: object, _u: object, message: mqtt.MQTTMessage) -> None:
         parts = topics.parse(message.topic)
