@@ -53,10 +53,10 @@ class Edges:
         """For how long it was active since this was last asked."""
         self.look()
         now = self._now()
+        # An interrupt comes where the program branches (py/vm.c): what is taken before that is taken in one.
+        held, begun, self._held, self._held_from = self._held, self._held_from, 0, now
         if self.state:
-            self._held += self._diff(now, self._held_from)
-            self._held_from = now
-        held, self._held = self._held, 0
+            held += self._diff(now, begun)
         return max(0, held)
 
     def _heard(self, _):
@@ -67,7 +67,8 @@ class Edges:
         self._level(now)
 
     def _settle(self, now):
-        while self._locked and not 0 <= self._diff(now, self._since) < self._debounce:
+        # An edge may have come after `now`; what looks much older than that has outlived the wrap.
+        while self._locked and not -self._debounce < self._diff(now, self._since) < self._debounce:
             self._locked = False
             if self._raw != self.state:
                 self._turn(self._raw, self._raw_at)
