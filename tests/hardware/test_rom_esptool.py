@@ -78,7 +78,7 @@ def test_every_chip_is_recognised_and_written(
         flash.read(at + 4, len(content) - 4) == content[4:]
     )  # esptool puts the detected size into the header
     assert flash.read(0x20000, len(random)) == random
-    with serial.Serial(port.pty, 115200, timeout=10) as terminal:
+    with serial.Serial(port.pty, 115200, timeout=60) as terminal:
         port.reset()
         assert terminal.read_until(b">>> ").endswith(b">>> ")
         terminal.write(b"print(6 * 7)\r")
@@ -151,7 +151,7 @@ def test_from_a_blank_board_to_its_own_words(
         < said.index("unit 240ac4517401")
     )
     mark = len(port.board.console.text)
-    with serial.serial_for_url(port.url, 115200, timeout=5) as terminal:
+    with serial.serial_for_url(port.url, 115200, timeout=60) as terminal:
         terminal.write(b"print(6 * 7)\r")
         assert terminal.read_until(b"\n42\r\n").endswith(b"\n42\r\n")
         terminal.baudrate = 9600
@@ -172,7 +172,9 @@ def test_flashing_does_not_wait_for_the_program(make_port: MakePort, esptool: Es
     port.reset()
     port.board.console.wait_for("busy")
     esptool.works(port.url, "--no-stub", "read-mac")
-    port.board.console.wait_for("busy", since=port.board.console.text.rindex("waiting for download"))
+    events = port.board.events  # the console may have talked so much meanwhile that its text has forgotten it
+    loader = events.wait_for("line", match=lambda event: "waiting for download" in event.facts["text"])
+    events.wait_for("line", since=loader.number, match=lambda event: "busy" in event.facts["text"])
 
 
 @PYSERIAL
@@ -186,11 +188,11 @@ def test_a_host_that_is_no_host(make_port: MakePort) -> None:
         b"\xff\xfa\x2c\x01\x00\xff\xf0",
         b"\xff\xfa\x2c\x03\x09\xff\xf0",
     ):
-        with socket.create_connection(address, 5) as first:
+        with socket.create_connection(address, 60) as first:
             first.sendall(words)
-            with socket.create_connection(address, 5) as second:
-                second.settimeout(5)
+            with socket.create_connection(address, 60) as second:
+                second.settimeout(60)
                 second.recv(1)
-    with serial.serial_for_url(port.url, 115200, timeout=5) as terminal:
+    with serial.serial_for_url(port.url, 115200, timeout=60) as terminal:
         port.enter()
         assert terminal.read_until(b"waiting for download")
