@@ -20,7 +20,7 @@ def run(
     *arguments: str,
     path: Sequence[Path] = (),
     heap: str = HEAP,
-    timeout: float = 60,
+    timeout: float = 180,
 ) -> list[Any]:
     """What the code printed, a JSON value a line; fails with the VM's own words if it ended badly."""
     done = vm.run(code, *arguments, path=[*path, DEVICE, CONTRACT], heap=heap, timeout=timeout)

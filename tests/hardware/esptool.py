@@ -37,7 +37,7 @@ class Esptool:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=200,
             check=False,
             env={
                 **os.environ,

@@ -15,7 +15,7 @@ MPREMOTE = Path(sysconfig.get_path("scripts")) / "mpremote"
 def mpremote(port: str, *words: str) -> str:
     """What it says; fails if it fails."""
     done = subprocess.run(
-        [str(MPREMOTE), "connect", port, *words], capture_output=True, text=True, timeout=30, check=False
+        [str(MPREMOTE), "connect", port, *words], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

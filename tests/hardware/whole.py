@@ -47,7 +47,7 @@ class City(Client):
         super().__init__(broker, "ingest", f"city of {device}")
         self.subscribe(f"qytet/v1/tirana/{device}/#")
 
-    def wait_until(self, condition: Callable[[], bool], deadline_s: float = 20) -> None:
+    def wait_until(self, condition: Callable[[], bool], deadline_s: float = 60) -> None:
         """Return when it holds; it is looked at whenever something came."""
         with self._came:
             assert self._came.wait_for(condition, deadline_s), (self.records, self.logs)

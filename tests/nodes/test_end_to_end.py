@@ -47,7 +47,7 @@ def bench(desk: Desk, postgres_url: str, tmp_path: Path) -> Iterator[Bench]:
     """`bench("bench", "flash", …)`: a command as a technician starts it, in the desk's folder; what it printed."""
     transcript: list[tuple[str, str]] = []
     (tmp_path / "esptool.cfg").write_text(
-        "[esptool]\ntimeout = 3\nsync_timeout = 0.2\nconnect_attempts = 3\n"
+        "[esptool]\ntimeout = 3\nsync_timeout = 0.2\nconnect_attempts = 7\n"
     )
     environment = {
         **os.environ,
@@ -64,7 +64,7 @@ def bench(desk: Desk, postgres_url: str, tmp_path: Path) -> Iterator[Bench]:
             input=given,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=200,
             check=False,
         )
         assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
@@ -99,8 +99,8 @@ def test_from_a_blank_board_to_an_accepted_node(
         board = stack.enter_context(Board(flash, _wiring(), needs_image=True, speed=1.0))
         port = stack.enter_context(RomPort(board))
         _flash(bench, port, desk)
-        board.console.wait_for("qytet ", 30)
-        marks.wait_for(lambda: bool(marks.sent) and marks.drained, 60)
+        board.console.wait_for("qytet ", 120)
+        marks.wait_for(lambda: bool(marks.sent) and marks.drained, 120)
         api = stack.enter_context(serve(postgres_url, tmp_path))
         bench("bench", "monitor", "--port", port.url, "--reset", "--for", "12")
         accepted = _accept(bench, api.url, desk)

@@ -37,7 +37,7 @@ class Console:
         with self._news:
             return self._said.decode(errors="replace")
 
-    def wait_for(self, text: str, deadline_s: float = 10.0, since: int = 0) -> str:
+    def wait_for(self, text: str, deadline_s: float = 60.0, since: int = 0) -> str:
         """Everything said (from the `since`-th character of `text` on), once it has `text`. Raises TimeoutError."""
         end = time.monotonic() + deadline_s
         with self._news:

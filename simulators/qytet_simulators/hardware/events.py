@@ -55,7 +55,7 @@ class EventLog:
     def wait_for(
         self,
         kind: str,
-        deadline_s: float = 10.0,
+        deadline_s: float = 60.0,
         since: int = 0,
         match: Callable[[Event], bool] | None = None,
     ) -> Event:
