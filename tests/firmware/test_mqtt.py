@@ -4,6 +4,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -107,7 +108,7 @@ async def main():
         came.set()
     say(await c.connect())
     reading = asyncio.create_task(c.run(take))
-    await asyncio.wait_for(came.wait(), 10)
+    await asyncio.wait_for(came.wait(), 50)
     await c.close(politely=True)
     await ends(reading)
 """,
@@ -128,12 +129,13 @@ def test_wrong_credentials_are_told_apart(micropython: MicroPython, broker: Mosq
 
 def test_a_broker_that_dies_wakes_everybody(micropython: MicroPython, broker: MosquittoServer) -> None:
     """When the connection ends, `run` and a waiting `publish` both end with Lost, and connecting again works."""
-    killer = threading.Timer(0.5, broker.kill)
-    killer.start()
-    said = _on(
-        micropython,
-        broker,
-        """
+    with Client(broker, "ingest", "listener") as listener, ThreadPoolExecutor(1) as pool:
+        listener.subscribe("qytet/v1/+/+/obs")
+        life = pool.submit(
+            _on,
+            micropython,
+            broker,
+            """
 async def main():
     c = client()
     await c.connect()
@@ -146,8 +148,12 @@ async def main():
     say(c.connected)
     say((await ends(c.connect()))[0])
 """,
-    )
-    killer.join()
+        )
+        try:
+            assert listener.wait_for(1)
+        finally:
+            broker.kill()
+        said = life.result()
     assert said == ["lost", "lost", False, "lost"]
 
 
@@ -208,9 +214,11 @@ async def main():
     c = client(keepalive_s=1, timeout_s=0.3)
     began = time.ticks_ms()
     say((await ends(c.connect()))[0])
+    c.timeout = 60  # this server does answer, as soon as the machine lets it
     await c.connect()
+    c.timeout = 0.3
     say((await ends(c.run(ignore)))[0])
-    say(time.ticks_diff(time.ticks_ms(), began) < 5000)
+    say(time.ticks_diff(time.ticks_ms(), began) < 40000)  # without the two limits: 10 s and 55 s
     await c.close()
 """,
     )
@@ -233,7 +241,7 @@ def test_the_same_message_goes_out_again_as_a_duplicate_within_a_session(micropy
         behave,
         """
 async def main():
-    c = client(timeout_s=2)
+    c = client(timeout_s=60)
     for _ in range(3):
         await c.connect()
         reading = asyncio.create_task(c.run(ignore))
@@ -286,7 +294,7 @@ async def main():
         came.set()
     await c.connect()
     reading = asyncio.create_task(c.run(take))
-    await asyncio.wait_for(came.wait(), 10)
+    await asyncio.wait_for(came.wait(), 50)
     say(c.oversize)
     await c.close()
     reading.cancel()
