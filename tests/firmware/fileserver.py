@@ -20,6 +20,7 @@ class FileServer(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.content = content
         self.asked: list[tuple[str, int]] = []
+        self.news = threading.Condition()
         self.ended = threading.Event()
         self._context: ssl.SSLContext | None = None
         if authority is not None:
@@ -31,6 +32,12 @@ class FileServer(socketserver.ThreadingTCPServer):
         """Where it is."""
         kind = "http" if self._context is None else "https"
         return f"{kind}://localhost:{self.server_address[1]}/{path}"
+
+    def wait_for(self, count: int, deadline_s: float = 60) -> int:
+        """How many requests came, once it is so many: whoever asked may have gone before one was read."""
+        with self.news:
+            self.news.wait_for(lambda: len(self.asked) >= count, deadline_s)
+            return len(self.asked)
 
     def secured(self, line: "ssl.SSLSocket") -> "ssl.SSLSocket":
         """The line with TLS, if this server speaks it."""
@@ -54,7 +61,11 @@ class _Handler(socketserver.BaseRequestHandler):
         path = head.split()[1].decode()[1:]
         asked = re.search(rb"Range: bytes=(\d+)-\r\n", head)
         at = int(asked.group(1)) if asked else 0
-        self.server.asked.append((path, at))
+        with self.server.news:
+            self.server.asked.append((path, at))
+            self._times = [name for name, _ in self.server.asked].count(path)
+            """How often this path was asked for, this time included."""
+            self.server.news.notify_all()
         assert re.search(rb"\r\nHost: localhost:\d+\r\n", head), head
         getattr(self, f"_{path.partition('?')[0].replace('/', '_')}")(at)
         self.request.close()
@@ -72,10 +83,6 @@ class _Handler(socketserver.BaseRequestHandler):
         else:
             self._say("200 OK", whole[:until], size)
 
-    def _times(self) -> int:
-        """How often this path was asked for."""
-        return sum(path == self.server.asked[-1][0] for path, _ in self.server.asked)
-
     def _file(self, at: int) -> None:
         self._from(at)
 
@@ -83,10 +90,10 @@ class _Handler(socketserver.BaseRequestHandler):
         self._from(at, at + 4000)
 
     def _ignores_range(self, at: int) -> None:
-        self._say("200 OK", self.server.content[: None if self._times() > 2 else 5000])
+        self._say("200 OK", self.server.content[: None if self._times > 2 else 5000])
 
     def _once_busy(self, at: int) -> None:
-        if self._times() < 3:
+        if self._times < 3:
             self._say("503 Service Unavailable", b"", "Content-Length: 0")
         else:
             self._from(at)
@@ -105,7 +112,7 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def _stalls(self, at: int) -> None:
         self._from(at, at + 3000)
-        if self._times() < 2:
+        if self._times < 2:
             self.server.ended.wait(20)
 
     def _elsewhere(self, at: int) -> None:

@@ -21,7 +21,13 @@ _CODE = """
 import asyncio, gc, hashlib, json, sys
 from binascii import hexlify
 from qytet_node import fetch
-fetch.RETRY_MS, fetch.TRIES, fetch.SILENCE_S = 5, 4, 0.4
+fetch.RETRY_MS, fetch.TRIES = 5, 4
+SILENT_S, PATIENT_S = 0.4, 50  # who is not meant to be silent has all the time that a busy machine takes
+async def some(self, view, true=fetch.Source._some):
+    stalls = self._path == "/stalls" and self._at == 3000 and not self._breaks
+    fetch.SILENCE_S = SILENT_S if stalls else PATIENT_S
+    return await true(self, view)
+fetch.Source._some = some
 given = json.load(open(sys.argv[1]))
 async def fetched(url):
     whole, view = hashlib.sha256(), memoryview(bytearray(1000))
@@ -35,6 +41,7 @@ async def fetched(url):
         await source.close()
 async def main():
     for url in given["urls"]:
+        fetch.SILENCE_S = SILENT_S if url.endswith("/silent") else PATIENT_S
         try:
             said = await fetched(url)
         except Exception as error:
@@ -89,8 +96,8 @@ def test_what_will_not_come_ends_in_words(
     """Redirects are not followed; errors end at once, and silence after a bounded number of attempts."""
     with serving(CONTENT) as server:
         assert _fetch(micropython, tmp_path, [server.url(path)]) == [[hopeless, why]]
-        tries = len(server.asked)
-    assert tries == (4 if not hopeless else 2 if path in ("short", "another_part") else 1)
+        tries = 4 if not hopeless else 2 if path in ("short", "another_part") else 1
+        assert server.wait_for(tries) == tries
 
 
 def test_addresses_that_are_none_are_refused(micropython: MicroPython, tmp_path: Path) -> None:
