@@ -72,7 +72,7 @@ class Node:
         code = VM / "whole_node.py"
         with ThreadPoolExecutor(1) as pool:
             path = [VM, *program]
-            life = pool.submit(self._vm.run, code, str(settings), path=path, heap=heap, timeout=60)
+            life = pool.submit(self._vm.run, code, str(settings), path=path, heap=heap, timeout=180)
             try:
                 city()
             finally:
@@ -120,10 +120,12 @@ def test_a_lamp_from_power_on_to_restart(
             _order(city, "again", "rebirth")
             _order(city, "how-often", "interval", report_s=2)
             city.wait_until(lambda: {"one", "two", "bad", "again", "how-often"} <= set(_acks(city)))
+            city.wait_until(lambda: any("sensor " in line["msg"] for line in city.of("log")))
             _order(city, "r", "restart")
 
         def second() -> None:
             city.wait_until(lambda: _acks(city).get("r") == "done")
+            city.wait_until(lambda: {"lamp_dimming_level": 70} in _measured(city))  # sent before, or now
             _order(city, "end", "rebirth")
 
         before = node.live(first)

@@ -42,7 +42,7 @@ class City(Client):
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Return when it holds; it is looked at whenever something came."""
         with self._came:
-            assert self._came.wait_for(condition, 20), self.received
+            assert self._came.wait_for(condition, 60), self.received
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """What came of one kind."""
@@ -72,7 +72,7 @@ def _live(vm: MicroPython, broker: MosquittoServer, folder: Path, **given: Any) 
     folder.mkdir(exist_ok=True)
     settings = folder.parent / "life.json"  # an argument of the VM has 255 bytes at most
     settings.write_text(json.dumps(whole | given))
-    done = vm.run(LIFE, str(settings), path=[DEVICE, CONTRACT], heap="220wK", timeout=60)
+    done = vm.run(LIFE, str(settings), path=[DEVICE, CONTRACT], heap="220wK", timeout=180)
     said = done.stdout.decode(errors="replace")
     assert done.returncode == 0, f"{said}\n{done.stderr.decode(errors='replace')}"
     assert "Traceback" not in said, said

@@ -70,10 +70,10 @@ async def life():
         if given.get("every_ms"):
             await asyncio.sleep_ms(given["every_ms"])
     began = clock.up()
-    while given["until"] == "stored" and backlog.depth and clock.up() - began < 30000:
+    while given["until"] == "stored" and backlog.depth and clock.up() - began < 150000:
         await asyncio.sleep_ms(20)
     if given["until"] == "told":
-        await asyncio.wait_for(told.wait(), 30)
+        await asyncio.wait_for(told.wait(), 150)
     say(
         {
             "boot": boot,

@@ -42,9 +42,7 @@ async def life():
     hardware = node.hardware
     while not hardware.resets and not any("command end: done" in line for line in lines):
         await asyncio.sleep_ms(50)
-    for _ in range(100):
-        if not node.uplink.speaks_up:
-            break
+    while node.uplink.speaks_up:  # who runs this ends it, should the broker never take the answer
         await asyncio.sleep_ms(20)
     running.cancel()
     say(
