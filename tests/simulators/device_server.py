@@ -2,7 +2,9 @@
 
 import json
 import threading
+import time
 from collections import defaultdict
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,12 +14,13 @@ from paho.mqtt.enums import CallbackAPIVersion
 from qytet_contract import notices, topics
 from qytet_simulators.device import Address
 
-WAIT = 15.0  # s
+WAIT = 60.0  # s
 
 
 class MarkServer:
     """Remembers every record (device, boot, seq) and how often it came; marks the contiguous part if `marking`.
 
+    `first` leaves out what the broker says again by itself, as it does to a server that was slow to answer.
     `lose` is asked for each record, with how often it came, whether the server shall forget that it did.
     """
 
@@ -25,6 +28,7 @@ class MarkServer:
         address = Address.parse(url)
         self.marking = marking
         self.seen: defaultdict[tuple[str, str, int], int] = defaultdict(int)
+        self.first: defaultdict[tuple[str, str, int], int] = defaultdict(int)
         self.stored: dict[tuple[str, str], set[int]] = defaultdict(set)
         self.values: dict[tuple[str, str, int], Any] = {}
         self.lost_below: dict[tuple[str, str], int] = {}
@@ -73,17 +77,25 @@ class MarkServer:
             notices.check_state(payload)
             self.states.append(payload | {"device": device})
         elif kind == topics.OBS:
-            self._take(device, payload["boot"], payload["seq"], payload["m"])
+            self._take(device, payload["boot"], payload["seq"], payload["m"], again=message.dup)
         elif kind == topics.HIST:
             self._heed_lo(device, payload["boot"], payload["lo"])
             for seq, _t, _up, _tq, m in payload["r"]:
-                self._take(device, payload["boot"], seq, m)
+                self._take(device, payload["boot"], seq, m, again=message.dup)
         if kind in (topics.OBS, topics.HIST) and self.marking:
             self._mark(city, device, payload["boot"])
 
-    def _take(self, device: str, boot: str, seq: int, m: Any) -> None:
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait for what this server's thread has yet to hear."""
+        end = time.monotonic() + WAIT
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.02)
+
+    def _take(self, device: str, boot: str, seq: int, m: Any, *, again: bool) -> None:
         key = (device, boot, seq)
         self.seen[key] += 1
+        self.first[key] += not again
         if self._lose is None or not self._lose(key, self.seen[key]):
             self.stored[device, boot].add(seq)
             self.values[key] = m

@@ -108,9 +108,15 @@ class Switchboard:
             self._serve(max(0.0, min(end, self._next_tick) - time.monotonic()))
 
     def settle(self, seconds: float, stop: Callable[[], bool] = lambda: False) -> list[Node]:
-        """Wait until the server has accounted for everything; returns the devices for which it has not."""
-        self.run(seconds, lambda: stop() or not unsettled(self.nodes))
+        """Wait until the server has accounted for everything; returns the devices for which it has not.
+
+        What was said besides records, repetitions and garbage, is with the broker then, as the oracle has it.
+        """
+        self.run(seconds, lambda: stop() or (self._idle() and not unsettled(self.nodes)))
         return unsettled(self.nodes)
+
+    def _idle(self) -> bool:
+        return all(carrier.idle for carrier in self.carriers)
 
     def close(self) -> None:
         """Say `offline` for every device (briefly), then disconnect."""
