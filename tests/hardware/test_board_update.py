@@ -56,7 +56,7 @@ class StoringCity(City):
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """The same with more patience: half an hour of the board's passes meanwhile."""
         with self._came:
-            assert self._came.wait_for(condition, 60), (self.born(), self.answers, self.whys)
+            assert self._came.wait_for(condition, 150), (self.born(), self.answers, self.whys)
 
     def _on_message(self, client: object, user: object, message: mqtt.MQTTMessage) -> None:
         said = json.loads(message.payload)

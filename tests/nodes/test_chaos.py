@@ -35,7 +35,7 @@ _COUNTED = "select max(value)::int from qytet.reading where device = %(device)s 
 @pytest.mark.parametrize(
     "chaos",
     [
-        pytest.param(Chaos(seed=5), id="6h", marks=pytest.mark.timeout(900)),
+        pytest.param(Chaos(seed=5), id="6h", marks=pytest.mark.timeout(1500)),
         *(
             pytest.param(Chaos(seed=seed, hours=24), id=f"24h-{seed}", marks=pytest.mark.soak)
             for seed in (21, 22, 23)

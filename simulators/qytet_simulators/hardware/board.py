@@ -191,7 +191,7 @@ class Board:
         """Do something so many virtual seconds from now, in the bench's thread; it must be quick."""
         return self.call(lambda: self.clock.call_at(self.clock.now_us() + int(in_s * 1e6), act))
 
-    def run_for(self, seconds: float, deadline_s: float = 60.0) -> None:
+    def run_for(self, seconds: float, deadline_s: float = 200.0) -> None:
         """Let so many virtual seconds go by; then time stands still until the next `run_for` or `let_run`.
 
         Raises TimeoutError if they have not gone by after `deadline_s` real seconds.
