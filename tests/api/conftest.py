@@ -16,6 +16,7 @@ from qytet.embedded import EmbeddedPostgres
 from qytet.settings import ApiSettings, DatabaseSettings, LogSettings, Settings
 from qytet_api.app import create_app
 from tests.api import world
+from tests.api.served import PATIENCE_S
 from tests.servers.database import fresh_database
 
 Run = Callable[[Callable[[httpx.AsyncClient], Awaitable[Any]]], Any]
@@ -80,6 +81,12 @@ def runner(settings: Settings, base_url: str = "http://127.0.0.1") -> Run:
         return asyncio.run(main())
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a connection to the database longer than people would: 503 is asked for by tests that mean it."""
+    monkeypatch.setattr("qytet_api.database._WAIT_SECONDS", PATIENCE_S)
 
 
 @pytest.fixture(scope="session", autouse=True)

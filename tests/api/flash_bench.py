@@ -23,7 +23,7 @@ __all__ = ["FAKE", "Link", "api_settings", "serve"]
 
 FAKE = Path(__file__).parent / "fakeserial.js"
 _NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
-_DEADLINE_S = 10
+_DEADLINE_S = 60
 
 
 def api_settings(folder: Path | None) -> Settings:

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 WIFI_PASSWORD, DEVICE_PASSWORD = "wifi-password-7", "device-password-9"
-SLOW_MS = 30_000
+SLOW_MS = 90_000
 _PARTITIONS = (
     (1, 2, 0x9000, 0x6000, b"nvs"),
     (0, 0, 0x10000, 0x1F0000, b"factory"),

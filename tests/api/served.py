@@ -6,10 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["Served", "serve"]
+import httpx
+
+__all__ = ["PATIENCE_S", "Served", "serve"]
+
+PATIENCE_S = 60.0
+"""What a test waits for a process, or for an answer over a socket, before it gives up."""
 
 
 class Served:
@@ -24,15 +30,21 @@ class Served:
         """Its port."""
         return int(self.url.rsplit(":", 1)[1])
 
+    def await_ready(self) -> None:
+        """Return when it has a connection to its database; each question waits 3 s for one by itself."""
+        deadline = time.monotonic() + PATIENCE_S
+        while httpx.get(f"{self.url}/v1/ready", timeout=PATIENCE_S).json() != {"status": "ready"}:
+            assert time.monotonic() < deadline, "no connection to the database"
+
     def interrupt(self) -> int:
         """Ctrl-C; returns the exit code."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=20)
+        return self.process.wait(PATIENCE_S)
 
     def kill(self) -> None:
         """As a crash would."""
         self.process.kill()
-        self.process.wait(timeout=20)
+        self.process.wait(PATIENCE_S)
 
 
 def start(database: str, port: int, folder: Path) -> "subprocess.Popen[str]":

@@ -12,7 +12,10 @@ from qytet_api import paging
 from qytet_api.app import create_app
 from tests.api import world
 from tests.api.conftest import Run, client_of, runner, settings_for
+from tests.api.served import PATIENCE_S
 
+SHORT_S = 0.5
+"""What a question waits for a connection to a database that is not there."""
 PM = "/v1/observations?device=tirana-air-01&key=pm2_5"
 
 
@@ -180,8 +183,10 @@ def test_database_down_is_503_until_it_returns(private_postgres: EmbeddedPostgre
     world.build(private_postgres.url)
 
     async def main() -> None:
-        async with client_of(create_app(settings_for(private_postgres.url))) as client:
+        app = create_app(settings_for(private_postgres.url))
+        async with client_of(app) as client:
             assert (await client.get("/v1/ready")).status_code == 200
+            app.state.pool.timeout = SHORT_S
             await asyncio.to_thread(private_postgres.kill)
             for path in ("/v1/ready", "/v1/cities", PM, "/v1/live/tirana"):
                 answer = await client.get(path)
@@ -189,16 +194,18 @@ def test_database_down_is_503_until_it_returns(private_postgres: EmbeddedPostgre
                 assert answer.headers["content-type"] == "application/problem+json"
             assert (await client.get("/v1/health")).status_code == 200
             await asyncio.to_thread(private_postgres.start)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 while (await client.get("/v1/ready")).status_code != 200:
                     pass  # each question waits for a connection by itself
+            app.state.pool.timeout = PATIENCE_S
             assert len((await client.get("/v1/cities")).json()["items"]) == 2
 
     asyncio.run(main())
 
 
-def test_absent_database_does_not_stop_the_start() -> None:
+def test_absent_database_does_not_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """The API starts before its database does: health is 200, readiness 503."""
+    monkeypatch.setattr("qytet_api.database._WAIT_SECONDS", SHORT_S)
     nowhere = settings_for("postgresql://nobody@127.0.0.1:9/none")
 
     async def main(client: httpx.AsyncClient) -> tuple[int, int]:

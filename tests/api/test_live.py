@@ -16,16 +16,16 @@ from qytet_api.live import feed as feeds
 from qytet_api.live.feed import Reader
 from tests.api import world
 from tests.api.conftest import client_of, settings_for
-from tests.api.served import serve
+from tests.api.served import PATIENCE_S, serve
 
 
 async def events(answer: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
-    """The events of a stream by name."""
+    """The events of a stream by name; that nothing has changed for a while is none."""
     name = ""
     async for line in answer.aiter_lines():
         if line.startswith("event: "):
             name = line.removeprefix("event: ")
-        elif line.startswith("data: "):
+        elif line.startswith("data: ") and name != "beat":
             yield name, json.loads(line.removeprefix("data: "))
 
 
@@ -38,7 +38,7 @@ def test_changes_arrive_over_a_socket(
 
     async def main(url: str) -> None:
         async with (
-            httpx.AsyncClient(timeout=20) as client,
+            httpx.AsyncClient(timeout=PATIENCE_S) as client,
             client.stream("GET", f"{url}/v1/live/tirana") as answer,
         ):
             assert answer.headers["content-type"].startswith("text/event-stream")
@@ -68,10 +68,10 @@ def test_ctrl_c_ends_open_streams(own_world: str, tmp_path: Path) -> None:
 
     async def main() -> int:
         address = f"{served.url}/v1/live/tirana"
-        async with httpx.AsyncClient(timeout=20) as client, client.stream("GET", address) as answer:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client, client.stream("GET", address) as answer:
             incoming = events(answer)
             await anext(incoming)
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE_S):
                 ended = asyncio.create_task(asyncio.to_thread(served.interrupt))
                 _ = [event async for event in incoming]
                 return await ended
@@ -145,11 +145,11 @@ def test_client_that_leaves_is_forgotten(own_world: str, tmp_path: Path) -> None
     """A client that goes away leaves nothing behind: the count of live clients returns to zero."""
 
     async def main(url: str) -> None:
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
             async with client.stream("GET", f"{url}/v1/live/tirana") as answer:
                 await anext(events(answer))
                 assert "qytet_api_live_clients 1.0" in (await client.get(f"{url}/metrics")).text
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while "qytet_api_live_clients 0.0" not in (await client.get(f"{url}/metrics")).text:
                     pass
 

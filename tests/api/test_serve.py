@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from qytet_api import commands
-from tests.api.served import serve, start
+from tests.api.served import PATIENCE_S, serve, start
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -18,17 +18,17 @@ def test_taken_port_is_a_clear_error(world_url: str, tmp_path: Path) -> None:
     """A second API on the same port ends with what to do; the first goes on."""
     with serve(world_url, tmp_path) as served:
         with start(world_url, served.port, tmp_path) as second:
-            _, errors = second.communicate(timeout=30)
+            _, errors = second.communicate(timeout=PATIENCE_S)
             assert second.returncode == 1
         assert "--port 0" in json.loads(errors.splitlines()[-1])["do"]
-        assert httpx.get(f"{served.url}/v1/ready").json() == {"status": "ready"}
+        served.await_ready()
         assert served.interrupt() == 0
 
 
 def test_logs_and_errors_hold_no_secret(tmp_path: Path) -> None:
     """Whatever goes wrong with the database, its password is in no line of the log."""
     with serve("postgresql://someone:hunter2@127.0.0.1:9/none", tmp_path) as served:
-        assert httpx.get(f"{served.url}/v1/ready", timeout=20).status_code == 503
+        assert httpx.get(f"{served.url}/v1/ready", timeout=PATIENCE_S).status_code == 503
         assert served.interrupt() == 0
         assert served.process.stderr is not None
         assert "hunter2" not in served.process.stderr.read()

@@ -13,6 +13,7 @@ from qytet_api.problems import ProblemError
 from qytet_api.streaming import PacedStream, StreamGate
 from tests.api import world
 from tests.api.conftest import client_of, settings_for
+from tests.api.served import PATIENCE_S
 
 SCOPE = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "method": "GET", "headers": []}
 
@@ -74,7 +75,7 @@ def test_caller_who_leaves_frees_its_connection(own_world: str, connection: psyc
             scope |= {"http_version": "1.1", "scheme": "http", "root_path": "", "client": ("127.0.0.1", 1)}
             await app(scope, receive, send)
             assert 2 <= chunks < 25
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while (  # noqa: ASYNC110 - the pool looks at what comes back in its own time, and tells nobody
                     stats := app.state.database.stats()
                 )["pool_available"] != stats["pool_size"]:
