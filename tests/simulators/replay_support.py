@@ -88,7 +88,7 @@ class Platform:
         self._client.connect(self._address.host, self._address.port)
         self._client.loop_start()
         try:
-            assert self._ready.wait(10)
+            assert self._ready.wait(60)
             yield self
         finally:
             self._client.disconnect()

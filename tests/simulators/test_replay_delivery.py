@@ -36,7 +36,7 @@ def deliver(
     window: Window = EVER,
     live: Live | None = None,
     state: Path | None = None,
-    patience: float = 15.0,
+    patience: float = 60.0,
     **more: Any,
 ) -> Sent:
     """Replay and return the account of what was sent."""
@@ -93,7 +93,7 @@ def test_what_the_platform_loses_is_sent_again(tmp_path: Path, private_nats: Emb
     """A message that was acknowledged by the broker and lost behind it comes again until it is marked."""
     mapping = small(tmp_path, "time,T\n" + DAY)
     with Platform(private_nats.url("ingest"), deaf=lambda count: count == 2).running() as platform:
-        sent = deliver(mapping, tmp_path, private_nats, patience=30.0)
+        sent = deliver(mapping, tmp_path, private_nats)
     assert (sent.not_confirmed, sent.stored) == (0, 600)
     assert sent.resent > 0
     assert len(platform.values()) == 600
@@ -169,11 +169,11 @@ def test_live_replay_keeps_its_pace_and_shifts_to_now(
     mapping = small(tmp_path, "time,T\n" + "".join(DAY.splitlines(keepends=True)[:4]))
     began, began_ms = time.monotonic(), time.time_ns() // 1_000_000
     sent = deliver(mapping, tmp_path, private_nats, live=Live(7200))
-    assert 1.4 <= time.monotonic() - began < 12
+    assert 1.4 <= time.monotonic() - began < 60
     assert (sent.stored, sent.not_confirmed) == (4, 0)
     [kept] = platform.kept.values()
     times = [kept[seq][1] for seq in (1, 2, 3, 4)]
-    assert began_ms <= times[0] <= began_ms + 10_000
+    assert began_ms <= times[0] <= time.time_ns() // 1_000_000 - 1500
     assert [t - times[0] for t in times] == [0, 500, 1000, 1500]
     assert len(platform.kept) == 1
     deliver(mapping, tmp_path, private_nats, live=Live(1_000_000_000))
@@ -237,11 +237,12 @@ def test_ctrl_c_ends_with_an_account(private_nats: EmbeddedNats, tmp_path: Path)
             [_program(), "replay", *arguments], stdout=subprocess.PIPE, cwd=tmp_path, env=_env()
         )
         try:
-            deadline = time.monotonic() + 30
-            while not platform.messages and time.monotonic() < deadline:
+            deadline = time.monotonic() + 60
+            while not platform.messages:
+                assert time.monotonic() < deadline
                 time.sleep(0.05)  # another process's progress offers no event
             child.send_signal(signal.SIGINT)
-            out, _ = child.communicate(timeout=30)
+            out, _ = child.communicate(timeout=60)
         finally:
             child.kill()
     account = json.loads(out)
