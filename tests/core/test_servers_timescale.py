@@ -1,10 +1,15 @@
 """The TimescaleDB of the tests is the real Apache-2 edition and survives SIGKILL."""
 
+import os
+import signal
+import threading
 from contextlib import closing
 
 import psycopg
 import pytest
 from tests.servers.timescale import TimescaleServer
+
+from qytet.embedded import _process
 
 pytestmark = pytest.mark.servers
 
@@ -36,3 +41,20 @@ def test_a_kill_keeps_what_was_committed(timescale_server: TimescaleServer, time
         timescale_server.start()
     with psycopg.connect(timescale_url) as connection:
         assert connection.execute("select count(*), min(v) from o").fetchone() == (500, 1.0)
+
+
+def test_a_start_waits_for_the_workers_of_a_killed_server(
+    private_timescale: TimescaleServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that lives a moment longer than its server, unseen by who killed that, does not stop the next start."""
+    monkeypatch.setattr(_process, "_descendants", lambda _pid: [])
+    with closing(psycopg.connect(private_timescale.admin_url)) as connection:
+        worker = connection.info.backend_pid
+        os.kill(worker, signal.SIGSTOP)
+        going_on = threading.Timer(1.0, os.kill, (worker, signal.SIGCONT))
+        private_timescale.kill()
+        going_on.start()
+        private_timescale.start()
+        going_on.join()
+    with psycopg.connect(private_timescale.admin_url) as again:
+        assert again.execute("select 1").fetchone() == (1,)

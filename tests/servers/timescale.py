@@ -8,16 +8,19 @@ import os
 import secrets
 import shutil
 import signal
+import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import psutil
 
-from qytet.embedded import _cluster
+from qytet.embedded import StartError, _cluster
 from qytet.embedded._process import Child, spawn
 from qytet.embedded.ports import LOOPBACK, free_port
+from qytet.embedded.postgres import STILL_IN_USE
 from tests.servers import apt
 from tests.servers.cache import UnavailableError, cached, quiet
 
@@ -106,10 +109,18 @@ class TimescaleServer:
             command += ["-c", f"{name}={value}"]
         # setpriv inside once more: the change of user by chroot cleared the first death signal.
         inside = ["/usr/bin/setpriv", "--pdeathsig", "INT", "--", *command]
-        child = spawn("TimescaleDB", self._chroot(inside), log=self._folder / "log")
-        self._child = child
-        child.wait_until(lambda: _cluster.is_ready(self.cluster, child.pid), deadline=60)
-        return self
+        deadline = time.monotonic() + 60
+        while True:
+            self._child = child = spawn("TimescaleDB", self._chroot(inside), log=self._folder / "log")
+            try:
+                child.wait_until(partial(_cluster.is_ready, self.cluster, child.pid), deadline=180)
+            except StartError as error:
+                # The workers of a killed server need a moment to notice that it is gone.
+                if STILL_IN_USE not in error.log_tail or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return self
 
     def stop(self) -> None:
         """Stop in order."""

@@ -31,7 +31,7 @@ _OUR_FILES = frozenset({"lock", "password", "initial-password", "port", "postgre
 _OUR_NAMES = _OUR_FILES | {"cluster", "cluster.partial", "location"}
 _STOP = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0))  # fast, then immediate (recovers at next start)
 
-_STILL_IN_USE = "is still in use"  # of the shared memory block of a server that was killed
+STILL_IN_USE = "is still in use"  # of the shared memory block of a server that was killed
 _ATTEMPTS, _PAUSE = 50, 0.1  # s between them
 
 # Durable by default (fsync and synchronous_commit stay on); the rest suits a small machine.
@@ -120,7 +120,7 @@ class EmbeddedPostgres(EmbeddedServer):
                 child.wait_until(lambda: is_ready(cluster, self.pid), self._deadline, self._progress)
             except StartError as error:
                 # The workers of a killed server need a moment to notice that it is gone.
-                if _STILL_IN_USE not in error.log_tail or attempt == _ATTEMPTS - 1:
+                if STILL_IN_USE not in error.log_tail or attempt == _ATTEMPTS - 1:
                     raise
                 time.sleep(_PAUSE)
             else:
