@@ -3,8 +3,9 @@
 import contextlib
 import itertools
 import os
+import time
 from collections.abc import Iterator
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import psycopg
 from psycopg import sql
@@ -41,7 +42,7 @@ def fresh_database(server: DatabaseServer, *, extension: str | None = None) -> I
     """Create an empty database, yield its URL, and drop it whoever is still connected."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server.admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        _patiently(admin, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     url = server.url_for(name)
     if extension:
         with psycopg.connect(url, autocommit=True) as connection:
@@ -52,4 +53,17 @@ def fresh_database(server: DatabaseServer, *, extension: str | None = None) -> I
         if server.pid is None:  # a test killed it and failed before it started it again
             server.start()
         with psycopg.connect(server.admin_url, autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            _patiently(admin, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _patiently(admin: psycopg.Connection[Any], statement: sql.Composed) -> None:
+    """Ask again while others are in a database: the server itself waits only five seconds for them to leave."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            admin.execute(statement)
+        except psycopg.errors.ObjectInUse:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return
