@@ -49,7 +49,7 @@ async def spoken(wire: SerialLine, source: Any) -> None:
     heard = source.state()["frames_good"]
     for _ in range(SPOKEN):
         wire.speak()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while source.state()["frames_good"] < heard + SPOKEN:  # noqa: ASYNC110 (a source tells nobody)
             await asyncio.sleep(0.001)
 
@@ -64,7 +64,9 @@ def test_the_warm_up_does_not_count(tmp_path: Path, hands: Hands) -> None:
 
     async def main() -> None:
         sink = RecordingSink()
-        source = uart.create(config(wire.path, "pms5003", warm_up_s=30, report_s=60), context(tmp_path))
+        source = uart.create(
+            config(wire.path, "pms5003", warm_up_s=30, report_s=60, silent_s=600), context(tmp_path)
+        )
         wire._values = lambda: {"pm1": 1, "pm2_5": 999, "pm10": 1}
         async with running(source, sink):
             await spoken(wire, source)
@@ -91,7 +93,7 @@ def test_sleeps_between_reports(tmp_path: Path, sensor: str, hands: Hands) -> No
 
     async def main() -> None:
         sink = RecordingSink()
-        cycle = {"duty_cycle": True, "report_s": 300, "warm_up_s": 30, "sample_s": 30}
+        cycle = {"duty_cycle": True, "report_s": 300, "warm_up_s": 30, "sample_s": 30, "silent_s": 600}
         source = uart.create(config(wire.path, sensor, **cycle), context(tmp_path))
         wire.model.awake = False  # as it was left by an earlier life
         async with running(source, sink):
@@ -120,7 +122,7 @@ def test_a_lost_sleep_command_is_sent_again(tmp_path: Path, hands: Hands) -> Non
 
     async def main() -> None:
         sink = RecordingSink()
-        cycle = {"duty_cycle": True, "report_s": 300, "warm_up_s": 30, "sample_s": 30}
+        cycle = {"duty_cycle": True, "report_s": 300, "warm_up_s": 30, "sample_s": 30, "silent_s": 600}
         source = uart.create(config(wire.path, "sds011", **cycle), context(tmp_path))
         async with running(source, sink):
             await spoken(wire, source)

@@ -60,14 +60,13 @@ class SerialLine:
         self.path = path
         self.model = model
         self.told = Told()
-        self.silent = False
-        """It hears and says nothing, as with a broken wire."""
         self.faults = faults or Faults()
         self._values = values
         self._period_s = period_s
         self._luck = random.Random(seed)
         self._lock = threading.RLock()
         self._news = threading.Condition(self._lock)
+        self._silent = False
         self._master: int | None = None
         self._slave: int | None = None
         self._thread: threading.Thread | None = None
@@ -80,6 +79,16 @@ class SerialLine:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.unplug()
+
+    @property
+    def silent(self) -> bool:
+        """It hears and says nothing, as with a broken wire."""
+        return self._silent
+
+    @silent.setter
+    def silent(self, silent: bool) -> None:
+        with self._lock:  # a frame that is being said is said whole, and is in `told`
+            self._silent = silent
 
     def plug(self) -> None:
         """Appear at the path, powered up anew."""
@@ -122,7 +131,7 @@ class SerialLine:
                 ):  # nobody reads: on a wire the bytes would be gone too
                     os.write(self._master, data)
 
-    def wait(self, happened: Callable[[Told], bool], deadline_s: float = 5.0) -> bool:
+    def wait(self, happened: Callable[[Told], bool], deadline_s: float = 60.0) -> bool:
         """Wait until the truth satisfies `happened`; false if it does not in time."""
         with self._news:
             return self._news.wait_for(lambda: happened(self.told), deadline_s)
@@ -135,7 +144,12 @@ class SerialLine:
                 return
             if self._master in ready:
                 self._hear(os.read(self._master, 4096))
-            elif self.model.awake and not self.silent:
+            else:
+                self._speak_up()
+
+    def _speak_up(self) -> None:
+        with self._lock:
+            if self.model.awake and not self._silent:
                 self.speak()
 
     def _hear(self, data: bytes) -> None:
