@@ -19,7 +19,7 @@ from qytet_edge.spool import Limits, Spool, SpoolError
 from tests.edge.spool_support import ROOMY, FakeHost, numbers, readings, relayed, spool
 
 
-async def until(true: Callable[[], bool], deadline_s: float = 10) -> None:
+async def until(true: Callable[[], bool], deadline_s: float = 60) -> None:
     """Yield to the event loop until something is true."""
     end = time.monotonic() + deadline_s
     while not true():
@@ -88,7 +88,7 @@ def test_a_full_database_makes_puts_wait_and_loses_nothing(tmp_path: Path) -> No
             await kept.mark("meter", kept.boot, 20)
             assert not waiting.done()
             cap(kept, None)
-            await asyncio.wait_for(waiting, 10)
+            await asyncio.wait_for(waiting, 60)
             assert await numbers(kept, "meter", kept.boot) == list(range(21, 3051))
             assert await kept.checkpoint("file") == b"3050"
             assert not is_full(kept)
@@ -133,7 +133,7 @@ def test_a_cancelled_put_is_not_kept_later(tmp_path: Path) -> None:
             assert await kept.checkpoint("file") is None, "an attempt that was under way has failed, too"
             again = asyncio.ensure_future(kept.put(readings(3000), Checkpoint("file", b"1")))
             cap(kept, None)
-            await asyncio.wait_for(again, 10)
+            await asyncio.wait_for(again, 60)
             assert len(await numbers(kept, "meter", kept.boot)) == 3000
 
     asyncio.run(run())
@@ -162,7 +162,7 @@ def test_a_commit_of_unknown_fate_is_kept_once(tmp_path: Path, committed: bool) 
             await kept.put(readings(5))
             boot = kept.boot
             fail(kept, ("COMMIT", sqlite3.SQLITE_IOERR_FSYNC, committed))
-            await asyncio.wait_for(kept.put(readings(5, first=5), Checkpoint("file", b"10")), 10)
+            await asyncio.wait_for(kept.put(readings(5, first=5), Checkpoint("file", b"10")), 60)
             assert kept.boot == boot
             records = await kept.read("meter", boot, 0, 100, 1 << 20)
             assert [record.m for record in records] == [b'{"grid_current":%d}' % at for at in range(10)]
@@ -181,7 +181,7 @@ def test_the_first_commit_of_a_life_may_be_of_unknown_fate(tmp_path: Path) -> No
             folder.mkdir()
             async with spool(folder, host=FakeHost()) as kept:
                 fail(kept, ("COMMIT", sqlite3.SQLITE_IOERR_FSYNC, committed))
-                await asyncio.wait_for(kept.put(readings(3)), 10)
+                await asyncio.wait_for(kept.put(readings(3)), 60)
                 assert [(held.boot, held.count) for held in await kept.held()] == [(kept.boot, 3)]
 
     asyncio.run(run())
@@ -195,7 +195,7 @@ def test_a_disk_that_fails_for_a_while_loses_nothing(tmp_path: Path, code: int) 
         async with spool(tmp_path) as kept:
             await kept.relay(relayed(1))
             fail(kept, *([("BEGIN", code, False)] * 4))
-            await asyncio.wait_for(kept.put(readings(2)), 10)
+            await asyncio.wait_for(kept.put(readings(2)), 60)
             assert await numbers(kept, "meter", kept.boot) == [1, 2]
             assert await numbers(kept, "node", "0000000a") == [1]
             await until(lambda: not is_full(kept))
@@ -291,7 +291,7 @@ def test_a_disk_filled_by_others(small_disk: Path) -> None:
             assert len(await numbers(kept, "meter", kept.boot)) == 2000
             done = [put for put in puts if put.done()]
             ballast.unlink()
-            await asyncio.wait_for(asyncio.gather(*puts), 20)
+            await asyncio.wait_for(asyncio.gather(*puts), 60)
             assert len(done) < len(puts)
             assert [len(await numbers(kept, f"late-{number}", kept.boot)) for number in range(8)] == [
                 1000

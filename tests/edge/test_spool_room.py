@@ -23,7 +23,7 @@ def test_what_is_marked_makes_room_on_a_disk_that_the_spool_has_filled(tmp_path:
             waiting = asyncio.ensure_future(kept.put(readings(10)))
             await until(lambda: is_full(kept))
             await kept.mark("meter", kept.boot, 6000)
-            await asyncio.wait_for(waiting, 10)
+            await asyncio.wait_for(waiting, 60)
             assert await numbers(kept, "meter", kept.boot) == list(range(6001, 6011))
             await until(lambda: not is_full(kept))
 
@@ -38,7 +38,7 @@ def test_an_intake_that_could_not_be_sorted_is_sorted_later(tmp_path: Path) -> N
             await kept.put(readings(1))
             fail(kept, ("\nINSERT OR IGNORE INTO record", sqlite3.SQLITE_FULL, False))
             await kept.put(readings(250))
-            await asyncio.wait_for(kept.put(readings(1)), 10)
+            await asyncio.wait_for(kept.put(readings(1)), 60)
             assert await numbers(kept, "meter", kept.boot) == list(range(1, 253))
 
     asyncio.run(run())

@@ -67,7 +67,7 @@ async def _steady(sink: Sink) -> None:
         await asyncio.sleep(0.005)
 
 
-async def _until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+async def _until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 (what is watched has no events)
             await asyncio.sleep(0.005)
@@ -309,9 +309,9 @@ def test_threads_answer_and_pass_errors_on() -> None:
 
     threads = SourceThreads()
     try:
-        assert {threads.submit(threading.get_ident).result(20) for _ in range(20)}
+        assert {threads.submit(threading.get_ident).result(60) for _ in range(20)}
         with pytest.raises(ValueError, match="no"):
-            threads.submit(fails).result(20)
-        assert threads.submit(lambda: 7).result(20) == 7
+            threads.submit(fails).result(60)
+        assert threads.submit(lambda: 7).result(60) == 7
     finally:
         threads.shutdown()
