@@ -96,8 +96,10 @@ class Line:
         try:
             while True:
                 data: bytes = self._port.read(max(self._port.in_waiting, 1))
-                if data or time.monotonic() >= until:
+                if data:
                     return data
+                if time.monotonic() >= until:  # a process that stood still meanwhile finds what has come
+                    return bytes(self._port.read(left)) if (left := self._port.in_waiting) else b""
         except (OSError, TypeError) as error:  # TypeError: pyserial, when it is closed underneath
             raise self._gone(error) from error
 

@@ -4,10 +4,12 @@ import json
 import os
 import pty
 import re
+import select
 import subprocess
 import tty
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -328,6 +330,33 @@ def test_ctrl_c_while_it_boots_never_ends_without_the_boards_files(tmp_path: Pat
             repl = Repl(line)
             repl.enter()
             assert "Lfs2" in repl.run("import vfs\nprint(vfs.mount())")
+
+
+def test_an_answer_that_came_while_this_machine_stood_still_is_no_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The time to answer runs out while the process stands still, and the answer is there: it counts."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    try:
+        with Line(os.ttyname(slave)) as line:
+            hour, real = [0.0], line._port.read
+
+            def read(size: int) -> bytes:
+                data: bytes = real(size)
+                if not hour[0]:
+                    os.write(master, b"late")
+                    select.select([slave], [], [], 10)
+                    hour[0] = 100.0  # it stands still here
+                return data
+
+            monkeypatch.setattr(line._port, "read", read)
+            monkeypatch.setattr("qytet_bench.line.time", SimpleNamespace(monotonic=lambda: hour[0]))
+            assert line.read(5.0) == b"late"
+            monkeypatch.undo()
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 def test_a_silent_port_is_told_from_a_board_without_micropython(tmp_path: Path) -> None:
