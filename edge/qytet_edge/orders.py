@@ -65,6 +65,11 @@ class Orders:
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._queue: asyncio.Queue[tuple[str, _Order]] = asyncio.Queue(_WAITING)
         self._interrupted: list[str] = []
+        self._afterwards: list[Callable[[], object]] = []
+
+    def afterwards(self, act: Callable[[], object]) -> None:
+        """Of a handler at work: do this once its answer is kept, so that a restart finds the command ended."""
+        self._afterwards.append(act)
 
     def delegate(self, name: str, delegate: Delegate) -> None:
         """Leave a command, its memory and its answers to somebody else."""
@@ -132,6 +137,9 @@ class Orders:
                 await self._answer(ident, "failed", f"{type(error).__name__}: {error}")
             else:
                 await self._answer(ident, "done", said)
+            acts, self._afterwards = self._afterwards, []
+            for act in acts:
+                act()
 
     def _understood(self, payload: bytes) -> _Order:
         value: Any = strictjson.loads(payload)

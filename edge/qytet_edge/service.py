@@ -31,6 +31,8 @@ __all__ = ["claimed", "run", "serve"]
 
 _log = log.get("gateway")
 _PAUSE_S = (1.0, 60.0)  # first and longest pause before a part that ended is started again
+_ANSWERING_S = 1.0  # in which the city may still hear that the gateway starts again
+_UNANSWERED_S = 30.0  # after which it does so even if the disk does not take the answer
 _ORDERLY_S = 8.0
 """Longer than any part may take to end: the uplink's last words (twice 3 s), the sources' (5 s)."""
 
@@ -106,7 +108,9 @@ async def serve(config: Config, stop: asyncio.Event, systemd: Systemd) -> None:
     await clock.look()
 
     async def restart(_args: Mapping[str, Any]) -> str:
-        asyncio.get_running_loop().call_later(1.0, stop.set)  # so that the answer is kept first
+        loop = asyncio.get_running_loop()
+        loop.call_later(_UNANSWERED_S, stop.set)
+        made.orders.afterwards(lambda: loop.call_later(_ANSWERING_S, stop.set))
         return "the gateway starts again"
 
     async with contextlib.AsyncExitStack() as stack:

@@ -210,6 +210,42 @@ def test_what_waits_too_long_is_not_done() -> None:
     assert "too late" in memory.said[3][2]
 
 
+def test_what_comes_afterwards_waits_until_the_answer_is_kept() -> None:
+    """A restart that a command asks for begins when the disk has taken its answer, however long that lasts."""
+    kept = asyncio.Event()
+
+    class Slow(Memory):
+        async def put(self, readings: Sequence[Reading], checkpoint: Checkpoint | None = None) -> None:
+            assert checkpoint is not None
+            if b'"done"' in checkpoint.state:
+                await kept.wait()
+            await super().put(readings, checkpoint)
+
+    async def main() -> None:
+        memory, stopped, asked = Slow(), asyncio.Event(), asyncio.Event()
+
+        async def restart(_args: Mapping[str, Any]) -> str:
+            orders.afterwards(stopped.set)
+            asked.set()
+            return ""
+
+        orders = Orders("gw-1", memory, {"restart": restart}, lambda: NOW)
+        await orders.take("c1", _command("restart"))
+        working = asyncio.create_task(orders.work())
+        await asked.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not stopped.is_set()
+        kept.set()
+        async with asyncio.timeout(90):
+            await stopped.wait()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        assert memory.said[-1][:2] == ("ack/c1", "done")
+
+    asyncio.run(main())
+
+
 def test_what_hangs_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that never ends is given up, told as failed, and the next one is carried out."""
     monkeypatch.setattr("qytet_edge.orders._LONGEST_S", 0.01)
