@@ -112,7 +112,11 @@ class Orders:
         if self._queue.full():
             await self._say(ident, _Seen("failed", f"{_WAITING} commands wait already"))
             return
-        await self._answer(ident, "accepted", "")
+        try:
+            await self._answer(ident, "accepted", "")
+        except BaseException:  # the line was lost meanwhile, say: it comes again, and nobody has begun it
+            self._seen.pop(ident, None)
+            raise
         self._queue.put_nowait((ident, order))
 
     async def work(self) -> None:

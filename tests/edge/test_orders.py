@@ -210,6 +210,32 @@ def test_what_waits_too_long_is_not_done() -> None:
     assert "too late" in memory.said[3][2]
 
 
+def test_a_command_whose_taking_was_given_up_is_carried_out_when_it_comes_again() -> None:
+    """Given up while the disk takes it, a command is not for ever "accepted": the broker brings it again."""
+    count = _Count()
+
+    class Held(Memory):
+        room = asyncio.Event()
+
+        async def put(self, readings: Sequence[Reading], checkpoint: Checkpoint | None = None) -> None:
+            await self.room.wait()
+            await super().put(readings, checkpoint)
+
+    memory = Held()
+
+    async def script(orders: Orders) -> None:
+        taking = asyncio.create_task(orders.take("c1", _command("go")))
+        await asyncio.sleep(0)
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+        memory.room.set()
+        await orders.take("c1", _command("go"))
+
+    said = _run(memory, {"go": count}, script)
+    assert [one[:2] for one in said] == [("ack/c1", "accepted"), ("ack/c1", "done")]
+    assert len(count.calls) == 1
+
+
 def test_what_comes_afterwards_waits_until_the_answer_is_kept() -> None:
     """A restart that a command asks for begins when the disk has taken its answer, however long that lasts."""
     kept = asyncio.Event()
