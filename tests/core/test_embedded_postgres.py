@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -238,6 +239,27 @@ def test_an_orphan_is_ended_by_the_next_start(home: Path, monkeypatch: pytest.Mo
     finally:
         first.stop()
         second.remove()
+
+
+def test_a_start_waits_for_workers_that_are_slow_to_go(
+    stopped: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed server's workers that have no processor or a slow disk may take their time: the start tries again."""
+    refusals, spawn = iter(range(100)), postgres.spawn
+
+    class Refused(_process.Child):
+        def wait_until(self, *_: object) -> None:
+            raise StartError("exited", log_tail="FATAL:  pre-existing shared memory block is still in use")
+
+    def refuse(name: str, *arguments: Any, **options: Any) -> _process.Child:
+        child = spawn(name, *arguments, **options) if next(refusals, None) is None else None
+        return child or Refused(name, None, options["log"])  # type: ignore[arg-type]  # none was started
+
+    monkeypatch.setattr(postgres, "spawn", refuse)
+    monkeypatch.setattr(postgres, "_PAUSE", 0.0)
+    with stopped, psycopg.connect(stopped.url):
+        pass
+    assert next(refusals, None) is None
 
 
 def test_a_long_log_is_set_aside(stopped: EmbeddedPostgres) -> None:

@@ -32,7 +32,7 @@ _OUR_NAMES = _OUR_FILES | {"cluster", "cluster.partial", "location"}
 _STOP = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0))  # fast, then immediate (recovers at next start)
 
 STILL_IN_USE = "is still in use"  # of the shared memory block of a server that was killed
-_ATTEMPTS, _PAUSE = 50, 0.1  # s between them
+_PATIENCE, _PAUSE = 60.0, 0.1  # s with them, and between two attempts
 
 # Durable by default (fsync and synchronous_commit stay on); the rest suits a small machine.
 _SETTINGS: Mapping[str, str] = {
@@ -113,14 +113,15 @@ class EmbeddedPostgres(EmbeddedServer):
         for name, value in self._settings.items():
             command += ["-c", f"{name}={value}"]
         log = self.data_dir / "postgres.log"
-        for attempt in range(_ATTEMPTS):
+        deadline = time.monotonic() + _PATIENCE
+        while True:
             child = spawn(self.name, command, log=log, identity=place.identity, parent_death=signal.SIGINT)
             self._child = child
             try:
                 child.wait_until(lambda: is_ready(cluster, self.pid), self._deadline, self._progress)
             except StartError as error:
                 # The workers of a killed server need a moment to notice that it is gone.
-                if STILL_IN_USE not in error.log_tail or attempt == _ATTEMPTS - 1:
+                if STILL_IN_USE not in error.log_tail or time.monotonic() > deadline:
                     raise
                 time.sleep(_PAUSE)
             else:
