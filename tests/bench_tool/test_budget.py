@@ -1,6 +1,7 @@
 """What a node may take: `qytet bench budget`, and the means by which the program keeps within it."""
 
 import ast
+import asyncio
 import json
 import struct
 import subprocess
@@ -220,6 +221,17 @@ def test_the_program_is_built_the_same_in_every_locale() -> None:
     strict = ("-X", "warn_default_encoding", "-W", "error::EncodingWarning:qytet_bench.program")
     done = subprocess.run([sys.executable, *strict, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_vm_that_does_not_end_is_told(
+    micropython: MicroPython, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A life that goes on for ever ends in words, and its process with it."""
+    (tmp_path / "hang.py").write_text("import select\nselect.poll().poll()\n")
+    monkeypatch.setattr(commands.micropython, "_SCRIPTS", tmp_path)
+    monkeypatch.setattr(commands.micropython, "_LIMIT_S", 0.2)
+    with pytest.raises(QytetError, match=r"not ended hang\.py within 0\.2 s"):
+        asyncio.run(commands.micropython.run(micropython.program, "hang.py", tmp_path / "none", tmp_path))
 
 
 def test_a_script_that_says_nothing_is_told() -> None:
