@@ -38,7 +38,7 @@ _RESIDENT = (
     *("aggregate", "sampling", "chip", "timekeeper", "mqtt", "uplink", "wifi", "supervisor", "app"),
 )
 """What is in memory for ever, in the order of need."""
-_LIMIT_S = 60
+_LIMIT_S = 240  # one module takes a tenth of a second
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,7 @@ def test_the_image_command_runs_as_a_program_and_keeps_its_file_private(desk: De
         [sys.executable, "-m", "qytet", "bench", "image", "--json", *options],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
