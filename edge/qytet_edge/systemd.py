@@ -14,6 +14,7 @@ from qytet import log
 __all__ = ["Systemd"]
 
 _EXTEND_S = 20.0
+_SAY_S = 2.0  # that a busy manager may take to make room for a word
 _PIECE_S = 120.0
 """What one piece of work may take at the start: a slow SD card's check of a spool ends within half a minute."""
 
@@ -31,7 +32,6 @@ class Systemd:
     def __enter__(self) -> Self:
         if self._address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            self._socket.setblocking(False)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -39,10 +39,14 @@ class Systemd:
             self._socket.close()
             self._socket = None
 
-    def say(self, *lines: str) -> None:
-        """Send lines such as `READY=1`; a manager that does not listen is no reason to fail."""
+    def say(self, *lines: str, patience_s: float = _SAY_S) -> None:
+        """Send lines such as `READY=1`; a manager that does not listen is no reason to fail.
+
+        While a computer starts the manager may be too busy to take more: what is said once waits a little for that.
+        """
         if self._socket is None:
             return
+        self._socket.settimeout(patience_s)
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         try:
             self._socket.sendto("\n".join(lines).encode(), address)
@@ -54,7 +58,7 @@ class Systemd:
         while True:
             await asyncio.sleep(every_s)
             if busy_s() < _PIECE_S:
-                self.say(f"EXTEND_TIMEOUT_USEC={round((_EXTEND_S + _PIECE_S) * 1_000_000)}")
+                self.say(f"EXTEND_TIMEOUT_USEC={round((_EXTEND_S + _PIECE_S) * 1_000_000)}", patience_s=0)
 
     async def feed(self, alive: Callable[[], Awaitable[str]]) -> None:
         """Feed the watchdog three times a period while `alive` answers "" (or says why not) in time; for ever."""
@@ -70,7 +74,7 @@ class Systemd:
             if why:
                 _log.error("watchdog not fed", why=why)
             else:
-                self.say("WATCHDOG=1")
+                self.say("WATCHDOG=1", patience_s=0)  # the next one comes soon
             await asyncio.sleep(period / 3)
 
 

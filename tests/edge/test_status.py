@@ -1,7 +1,9 @@
 """What the gateway tells of itself: the status socket, and systemd."""
 
 import asyncio
+import contextlib
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,31 @@ class TestSystemd:
         with Systemd({}) as systemd:
             systemd.say("READY=1")
             asyncio.run(systemd.feed(_well))
+
+    def test_a_busy_manager_hears_what_is_said_once(self, tmp_path: Path) -> None:
+        """While the manager has no room for more, `READY=1` waits for it: lost, the start would count as failed."""
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others,
+            Systemd(environment) as systemd,
+        ):
+            manager.bind(environment["NOTIFY_SOCKET"])
+            manager.settimeout(60)
+            others.setblocking(False)
+            filled = 0
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    others.sendto(b"x", environment["NOTIFY_SOCKET"])
+                    filled += 1
+            heard: list[bytes] = []
+            listening = threading.Timer(
+                0.1, lambda: heard.extend(manager.recv(100) for _ in range(filled + 1))
+            )
+            listening.start()
+            systemd.say("READY=1", patience_s=60)
+            listening.join()
+        assert heard == [b"x"] * filled + [b"READY=1"]
 
     def test_fed_while_alive_only(self, tmp_path: Path) -> None:
         """The watchdog is fed while the gateway answers that it is well; not while it is ill, nor while it hangs."""
