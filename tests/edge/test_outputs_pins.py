@@ -109,7 +109,7 @@ def test_a_slow_start_that_is_given_up_keeps_the_pin(factory: MockFactory) -> No
     gate = threading.Event()
 
     def slow() -> MockFactory:
-        gate.wait(5)
+        gate.wait(60)
         return factory
 
     async def main() -> None:
