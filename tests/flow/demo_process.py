@@ -16,8 +16,8 @@ from qytet.demo.folder import DemoFolder
 from qytet.demo.growing import whole_lines
 
 SMALL = ("--devices", "9", "--interval", "1")
-_START_S = 90.0
-_STOP_S = 90.0
+_START_S = 120.0
+_STOP_S = 120.0
 
 
 class DemoProcess:
