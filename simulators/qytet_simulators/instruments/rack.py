@@ -110,6 +110,34 @@ def meter_truth(second: int) -> dict[int, float]:
     }
 
 
+class _Meter(ModbusUnit):
+    """An answer shows one second, however long it takes: else a number might have its halves from two."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__(1, {4: self._registers()})
+        self._now = now
+        self._second = 0
+
+    def answer(self, pdu: bytes, fault: Fault) -> bytes:
+        """The answer of this second."""
+        self._second = int(self._now())
+        return super().answer(pdu, fault)
+
+    def _registers(self) -> dict[int, Register]:
+        table: dict[int, Register] = {}
+        for address in meter_truth(0):
+            table[address], table[address + 1] = self._word(address, 0), self._word(address, 1)
+        for address in range(80):  # a meter answers for what lies between, too
+            table.setdefault(address, 0)
+        return table
+
+    def _word(self, address: int, place: int) -> Callable[[], int]:
+        def word() -> int:
+            return int(unpack(">HH", pack(">f", meter_truth(self._second)[address]))[place])
+
+        return word
+
+
 class Rack:
     """The instruments in a folder. `shaky`: one frame in seven is spoilt, and the meter is silent now and then."""
 
@@ -117,7 +145,7 @@ class Rack:
         self.folder = folder.resolve()
         self._shaky = shaky
         self._now = now
-        self.meter = ModbusUnit(1, {4: self._registers()})
+        self.meter = _Meter(now)
         self.dust = SerialLine(
             self.folder / "dust", Pms5003(), self._dust, period_s=1.0, faults=_SHAKY if shaky else None
         )
@@ -168,20 +196,6 @@ class Rack:
         (self.folder / CONFIG).write_text(text, encoding="utf-8")
         description = json.dumps(_description(), ensure_ascii=False, indent=1)
         (self.folder / DEVICES).write_text(description + "\n", encoding="utf-8")
-
-    def _registers(self) -> dict[int, Register]:
-        table: dict[int, Register] = {}
-        for address in meter_truth(0):
-            table[address], table[address + 1] = self._word(address, 0), self._word(address, 1)
-        for address in range(80):  # a meter answers for what lies between, too
-            table.setdefault(address, 0)
-        return table
-
-    def _word(self, address: int, place: int) -> Callable[[], int]:
-        def word() -> int:
-            return int(unpack(">HH", pack(">f", meter_truth(int(self._now()))[address]))[place])
-
-        return word
 
     def _dust(self) -> Mapping[str, float]:
         fine = round(12 + 8 * math.sin(self._now() / 60))
