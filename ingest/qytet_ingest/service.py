@@ -14,6 +14,7 @@ from types import FrameType
 import psycopg
 
 from qytet import log
+from qytet.asked import Asked
 from qytet.db.errors import DatabaseError
 from qytet.settings import Settings
 from qytet_contract import topics
@@ -49,7 +50,7 @@ def source_for(settings: Settings, url: str) -> MqttSource:
 
 def run(settings: Settings, database_url: str, broker_url: str) -> None:
     """Work until asked to stop. Raises QytetError if it cannot even begin."""
-    metrics, stopping = Metrics(), threading.Event()
+    metrics, stopping = Metrics(), Asked()
     source = source_for(settings, broker_url)
 
     metrics.broker.set_function(lambda: source.connected)

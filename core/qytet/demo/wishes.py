@@ -1,9 +1,10 @@
 """Ctrl-C, SIGTERM and a closed terminal as wishes: the first asks to stop in order, the second at once."""
 
 import signal
-import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
+
+from qytet.asked import Asked
 
 __all__ = ["Wishes"]
 
@@ -19,7 +20,7 @@ class Wishes:
     """
 
     def __init__(self) -> None:
-        self.stop = threading.Event()
+        self.stop = Asked()
         self.hurry = False
         self._patient = False
         self._before: dict[signal.Signals, Any] = {}
