@@ -81,7 +81,7 @@ class BadLine:
         self.vanish()
         self._ends = True
         os.write(self._wake_write, b"x")
-        self._thread.join(10)
+        self._thread.join(60)
         for one in (self._far, self._wake_read, self._wake_write):
             os.close(one)
 
@@ -97,7 +97,7 @@ class BadLine:
         done = threading.Event()
         self._jobs.put((job, done))
         os.write(self._wake_write, b"x")
-        assert done.wait(10)
+        assert done.wait(60)
 
     def _open(self) -> None:
         self._near, self._slave = pty.openpty()

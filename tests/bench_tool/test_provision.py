@@ -103,10 +103,12 @@ def test_what_is_right_already_is_left_alone(tmp_path: Path, files: dict[str, by
     """A second run writes nothing and starts the node again; after a change only that file goes over."""
     with board(tmp_path) as (made, flash):
         assert len(put(made.console.path, files).written) == len(files)
-        mark = flash.operations
+        made.console.wait_for(NEW_WORD)
+        mark, said = flash.operations, len(made.console.text)
         again = put(made.console.path, files)
         assert (again.written, again.equal, flash.operations) == ([], len(files), mark)
-        made.console.wait_for(NEW_WORD, since=made.console.text.rindex("rst:"))
+        made.console.wait_for("rst:", since=said)
+        made.console.wait_for(NEW_WORD, since=made.console.text.index("rst:", said))
         files["/a/profiles/air.json"] = b'{"v":1,"report_s":30}'
         changed = put(made.console.path, files)
         assert changed.written == ["/a/profiles/air.json", "/boot.py", "/main.py"]  # those two were held
