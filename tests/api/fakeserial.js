@@ -42,6 +42,10 @@
 
     send(data) {
       if (!this.socket) throw lost();
+      if (this.deaf && typeof data !== "string") {
+        this.deaf = false;
+        return;
+      }
       this.socket.send(data);
     }
 
@@ -54,6 +58,11 @@
     }
 
     async setSignals(signals) {
+      if (window.late && signals.requestToSend === false) {
+        this.controller.enqueue(new TextEncoder().encode(window.late)); // said before the reset, and only read now
+        window.late = null;
+        this.deaf = true; // a chip that begins hears nothing yet
+      }
       this.send(JSON.stringify(signals));
       if (window.usbWithin && this.held && signals.requestToSend === false) this.comeBack();
       this.held = signals.requestToSend;

@@ -37,16 +37,8 @@ class Link:
     def __init__(self) -> None:
         self.port: RomPort | None = None
         self.busy = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._said: asyncio.Queue[bytes | None] = asyncio.Queue()
-
-    def unplug(self) -> None:
-        """Pull the cable: the board loses its power, the port vanishes."""
-        assert self.port is not None
-        self.port.unplug()
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the server has ended before
-                self._loop.call_soon_threadsafe(self._said.put_nowait, None)
+        self.pull_at = b""
+        """Once these bytes have gone to the board, the cable is pulled: it loses its power, the port vanishes."""
 
     async def line(self, socket: WebSocket) -> None:
         """One opening of the port; refused while it is busy or nothing is plugged in."""
@@ -55,7 +47,6 @@ class Link:
             await socket.close()
             return
         loop, said = asyncio.get_running_loop(), asyncio.Queue[bytes | None]()
-        self._loop, self._said = loop, said
         await socket.accept()
         # The bench answers at once, so asking it from the server's own thread is quicker than from another.
         port.set_baud(int(socket.query_params["baud"]))
@@ -78,9 +69,14 @@ class Link:
                 port.set_signals(dtr=False, rts=False)
 
     async def _hear(self, socket: WebSocket, port: RomPort, said: "asyncio.Queue[bytes | None]") -> None:
+        sent = b""
         while (message := await socket.receive())["type"] == "websocket.receive":
             if message.get("bytes"):
                 port.write(message["bytes"])
+                sent = (sent + message["bytes"])[-4096:]
+                if self.pull_at and self.pull_at in sent:
+                    self.pull_at = b""
+                    port.unplug()
                 if not port.plugged:  # a fault has pulled the cable
                     said.put_nowait(None)
             elif message.get("text"):

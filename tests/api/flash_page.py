@@ -25,6 +25,7 @@ __all__ = [
     "opened",
     "problem",
     "read",
+    "runs",
     "small_program",
     "step",
     "write_images",
@@ -111,6 +112,17 @@ def begin(page: Page, mode: str = "full") -> None:
 def step(page: Page, name: str, state: str) -> None:
     """Wait until a step is in that state."""
     expect(page.locator(f'[data-step="{name}"]')).to_have_attribute("data-state", state, timeout=SLOW_MS)
+
+
+def runs(page: Page, words: str = "the small program runs") -> None:
+    """Wait until the board's log says so; a problem that the page shows instead is told."""
+    page.wait_for_function(
+        "words => document.getElementById('log').textContent.includes(words)"
+        " || !document.getElementById('problem').hidden",
+        arg=words,
+        timeout=SLOW_MS,
+    )
+    assert words in (page.locator("#log").text_content() or ""), page.locator("main").inner_text()
 
 
 def problem(page: Page, words: str) -> str:

@@ -73,7 +73,7 @@ def flash(tmp_path: Path) -> Iterator[FlashFile]:
 def port(flash: FlashFile, link: Link, micropython: MicroPython) -> Iterator[RomPort]:
     """A board with that flash on the cable."""
     with Board(flash, needs_image=True) as board, RomPort(board) as port:
-        link.port, link.busy = port, False
+        link.port, link.busy, link.pull_at = port, False, b""
         yield port
         link.port = None
 

@@ -24,6 +24,7 @@ from tests.api.flash_page import (
     opened,
     problem,
     read,
+    runs,
     step,
     write_images,
 )
@@ -92,7 +93,7 @@ def test_ready_image_is_flashed_whole(page: Page, port: RomPort, flash: FlashFil
     assert flash.is_blank(0, flash.size)
     page.locator("#f-filesystem").set_input_files(good)
     begin(page, "image")
-    expect(page.locator("#log")).to_contain_text("hello from the image", timeout=SLOW_MS)
+    runs(page, "hello from the image")
     step(page, "erase", "skipped")
     begin_again_keeps_files(page, good)
 
@@ -159,7 +160,7 @@ def test_unplugged_while_flashing(page: Page, port: RomPort) -> None:
     step(page, "write", "failed")
     port.plug()
     begin(page)
-    expect(page.locator("#log")).to_contain_text("the small program runs", timeout=SLOW_MS)
+    runs(page)
 
 
 def test_stopped_while_flashing(page: Page, port: RomPort, flash: FlashFile) -> None:
@@ -171,5 +172,5 @@ def test_stopped_while_flashing(page: Page, port: RomPort, flash: FlashFile) -> 
     page.locator("#stop").click()
     expect(page.locator("#problem")).to_be_hidden()
     begin(page)
-    expect(page.locator("#log")).to_contain_text("the small program runs", timeout=SLOW_MS)
+    runs(page)
     assert flash.read(0x1000, 96 * 1024) == micropython_image()

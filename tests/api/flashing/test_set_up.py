@@ -9,11 +9,11 @@ from qytet_simulators.hardware.flash import FlashFile
 from qytet_simulators.hardware.rom.port import RomPort
 from tests.api.flash_bench import Link
 from tests.api.flash_page import (
-    SLOW_MS,
     begin,
     fill,
     problem,
     read,
+    runs,
 )
 from tests.hardware.bench import filesystem, install
 from tests.servers.certificates import Authority
@@ -31,14 +31,13 @@ def test_unplugged_while_set_up(
     fill(page)
     page.locator("#f-settings").set_input_files(settings)
     expect(page.locator("#f-host")).to_have_value("other.test")
+    link.pull_at = b'_new("/a/filler.bin")'
     begin(page, "files")
-    expect(page.locator("#rate")).to_contain_text("KB", timeout=SLOW_MS)
-    link.unplug()
     problem(page, "The board is gone")
     assert read(set_up, "/main.py") is None
     port.plug()
     begin(page, "files")
-    expect(page.locator("#log")).to_contain_text("the small program runs", timeout=SLOW_MS)
+    runs(page)
     port.unplug()
     assert (read(set_up, "/etc/ca.der") or b"").startswith(b"\x30\x82")
     assert json.loads(read(set_up, "/etc/node.json") or b"")["keep_bytes"] == 500_000
@@ -69,7 +68,7 @@ def test_readings_of_another_device(page: Page, set_up: FlashFile, port: RomPort
     assert read(set_up, "/data/00000001.seg") == b"readings"
     page.locator("#f-forget").check()
     begin(page, "files")
-    expect(page.locator("#log")).to_contain_text("the small program runs", timeout=SLOW_MS)
+    runs(page)
     port.unplug()
     assert read(set_up, "/data/00000001.seg") is None
     assert read(set_up, "/b/stale.py") is None
@@ -95,7 +94,7 @@ def test_orders_of_the_city_stay(page: Page, set_up: FlashFile, port: RomPort) -
     port.plug()
     fill(page)
     begin(page, "files")
-    expect(page.locator("#log")).to_contain_text("the small program runs", timeout=SLOW_MS)
+    runs(page)
     port.unplug()
     assert read(set_up, "/etc/outputs.json") == b"[1]"
     assert read(set_up, "/data/00000001.seg") == b"readings"
@@ -103,10 +102,18 @@ def test_orders_of_the_city_stay(page: Page, set_up: FlashFile, port: RomPort) -
     assert read(set_up, "/etc/outputs.json.new") is None
 
 
+def test_prompt_of_before_the_restart(page: Page, set_up: FlashFile, port: RomPort) -> None:
+    """A prompt that arrives late, of the program before the restart, is not taken for the board's being ready."""
+    page.evaluate("window.late = '>>> '")
+    fill(page)
+    begin(page, "files")
+    runs(page)
+
+
 def test_port_that_goes_with_each_restart(page: Page, set_up: FlashFile, port: RomPort) -> None:
     """A chip with USB of its own takes its port along when it restarts; the page opens it again when it is back."""
     page.evaluate("window.usbWithin = true")
     fill(page)
     begin(page, "files")
-    expect(page.locator("#log")).to_contain_text("the small program runs", timeout=SLOW_MS)
+    runs(page)
     expect(page.locator("#problem")).to_be_hidden()

@@ -14,6 +14,7 @@ const RAW = "raw REPL; CTRL-B to exit\r\n>";
 const PROMPT_MS = 25000; // a first start makes the file system
 const BOOT_MS = 800; // from reset to the program; a board without one is at its prompt by then
 const TRY_MS = 250;
+const RAW_MS = 1000;
 const ANSWER_MS = 5000;
 
 const BOOT_SAYS = [
@@ -30,15 +31,20 @@ export class Repl {
   // After a reset: interrupts whatever begins to run until the prompt is there, and goes to the raw one.
   async enter() {
     const until = performance.now() + PROMPT_MS;
-    for (let ms = BOOT_MS; !(await this.hears(">>> ", ms)); ms = TRY_MS) {
+    for (let ms = BOOT_MS; !(await this.raw(ms)); ms = TRY_MS) {
       const said = new TextDecoder().decode(this.line.buffer);
       const known = BOOT_SAYS.find(([words]) => said.includes(words));
       if (known) throw new Problem(known[1]);
       if (performance.now() > until) throw new Problem("no_prompt", { said: this.line.tail() });
       await this.line.write(Uint8Array.of(0x0d, CTRL_C, CTRL_B)); // B: out of the raw prompt, if it was there
     }
+  }
+
+  // A prompt may be that of before the reset, read late: who does not answer is asked anew.
+  async raw(ms) {
+    if (!(await this.hears(">>> ", ms))) return false;
     await this.line.write(Uint8Array.of(CTRL_A));
-    await this.until(RAW, ANSWER_MS);
+    return this.hears(RAW, RAW_MS);
   }
 
   async hears(words, ms) {
