@@ -1,10 +1,15 @@
 """The Modbus TCP source against a simulated server: cut and refused connections, late and garbled answers."""
 
 import asyncio
+import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from qytet_edge.inbox.modbus.connection import Connection
+from qytet_edge.inbox.modbus.line import TcpLine
 from qytet_simulators.instruments.modbus_tcp import TcpServer
 from qytet_simulators.instruments.modbus_unit import Fault
 from tests.edge.modbus_support import VOLTS, WATTS, meter, play, source, tcp, unit
@@ -64,6 +69,42 @@ def test_a_late_answer_is_passed_over_by_its_number(tmp_path: Path) -> None:
         assert len(set(volts)) == len(volts)
 
     play(work())
+
+
+def test_an_answer_that_came_while_the_machine_stood_still_is_no_silence() -> None:
+    """The time to answer runs out while the process stands still, and the answer lies in the port: it counts."""
+    standing, answered = threading.Event(), threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        link, _ = listener.accept()
+        with link:
+            asked = link.recv(12)
+            assert standing.wait(60)
+            link.sendall(asked[:4] + b"\x00\x05" + asked[6:8] + b"\x02\x00\x2a")
+            answered.set()
+            link.recv(1)  # until the other side closes it
+
+    def stand_still() -> None:
+        standing.set()
+        assert answered.wait(60)
+
+    async def ask(port: int) -> list[int]:
+        life = Connection(TcpLine("127.0.0.1", port, "tcp"))
+        assert await life.opened() == ""
+        try:
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.01, time.sleep, 0.1)  # so that the next two come in one turn, the time-out last
+            loop.call_later(0.02, stand_still)
+            answer = await life.asked(1, lambda client: client.read_holding_registers(0, device_id=1), 0.05)
+            return list(answer.registers)
+        finally:
+            life.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve, args=(listener,))
+        server.start()
+        assert asyncio.run(ask(listener.getsockname()[1])) == [42]
+        server.join()
 
 
 def test_a_cut_connection_and_a_dead_server_are_outlived(tmp_path: Path) -> None:

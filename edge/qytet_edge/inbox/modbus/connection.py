@@ -27,6 +27,9 @@ __all__ = ["Connection", "load_library", "why_closed"]
 _CONNECT_S = 5.0
 _NEVER_S = 3600.0
 """pymodbus's own time-out: ours is shorter and knows how long the frames take on the wire."""
+_LOOKS = 10
+"""Turns of the loop in which an answer is looked for when its time is over: it may have come, and lie in the port,
+while the machine stood still."""
 
 
 class Connection:
@@ -43,6 +46,7 @@ class Connection:
         self._made = asyncio.Event()
         self._turn = asyncio.Lock()
         self._limit: asyncio.Timeout | None = None
+        self._over: asyncio.Handle
         self._request = b""
         self._heard = b""
         self._quiet_from = 0.0
@@ -95,7 +99,8 @@ class Connection:
         began = self._loop.time()
         answered = False
         try:
-            async with asyncio.timeout(limit) as self._limit:
+            async with asyncio.timeout(None) as self._limit:
+                self._over = self._loop.call_later(limit, self._late, _LOOKS)
                 answer = await ask(client)
             answered = True
         except TimeoutError:
@@ -110,9 +115,21 @@ class Connection:
             return answer
         finally:
             self._limit = None
+            self._over.cancel()
             self._quiet_from = self._loop.time()
             if not answered:  # its answer may still come, and must not be taken for that of the next question
                 self._settled[unit] = began + 2 * limit
+
+    def _late(self, looks: int) -> None:
+        if looks:
+            self._over = self._loop.call_soon(self._late, looks - 1)
+        else:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """The answer will not come."""
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(self._loop.time())
 
     async def _until(self, when: float) -> None:
         pause = when - self._loop.time()
@@ -141,8 +158,7 @@ class Connection:
             self.client = None
             self.why_lost = "the other side closed it, or the adapter was unplugged"
             self.lost.set()
-            if self._limit is not None:
-                self._limit.reschedule(self._loop.time())  # the answer will not come
+            self._give_up()
 
     def _trace(self, sending: bool, data: bytes) -> bytes:
         """pymodbus shows what it sends, and all that came since; it goes on with what is returned."""
