@@ -158,7 +158,7 @@ def serving(database: str) -> Iterator[City]:
             yield City(f"http://127.0.0.1:{door.getsockname()[1]}", connection)
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(60)
 
 
 class TlsPort:
@@ -182,7 +182,7 @@ class TlsPort:
         self._ends = True
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", self.port), 5).close()
-        self._thread.join(10)
+        self._thread.join(60)
         self._door.close()
 
     def _run(self) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from qytet_bench.acceptance import facts, run
 from qytet_bench.acceptance.api import Api
+from qytet_bench.acceptance.check import failed, passed
 from qytet_bench.acceptance.facts import program_version
 from tests.bench_tool.acceptance.city import City
 from tests.bench_tool.acceptance.records import Accept, failing, of
@@ -29,7 +30,7 @@ def test_it_waits_until_all_is_well(accept: Accept, city: City, desk: Desk) -> N
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "fetch", fetch)
-        done, record = accept("late-1", "--within", "30")
+        done, record = accept("late-1", "--within", "60")
     assert done.exit_code == 0, done.stderr
     assert len(asked) == 2
     assert "..." in done.stderr
@@ -53,3 +54,17 @@ def test_it_does_not_wait_for_what_will_not_change(
     monkeypatch.setattr(run, "fetch", fetch)
     done, record = accept("broken-1", "--within", "60")
     assert (done.exit_code, failing(record), len(asked)) == (1, ["sensor:weather"], 2)
+
+
+def test_it_asks_again_for_a_broker_that_was_not_there(
+    accept: Accept, city: City, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that starts again while it is asked for its certificate costs the node one look, and no more."""
+    city.node(of(desk, "broker-late"), firmware=program_version())
+    answers = [
+        failed("tls", "Encryption", "it does not answer", "a certificate", "Wait."),
+        passed("tls", "Encryption", "TLSv1.3", "a certificate"),
+    ]
+    monkeypatch.setattr(run, "check_tls", lambda _node: answers.pop(0))
+    done, record = accept("broker-late", "--within", "60")
+    assert (done.exit_code, failing(record), answers) == (0, [], [])
