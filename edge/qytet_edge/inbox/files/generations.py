@@ -3,6 +3,7 @@
 The generation that was read before this one is looked at, too: whoever writes may hear of a rotation late.
 """
 
+import errno
 import math
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from qytet_edge.inbox.files import place as places
-from qytet_edge.inbox.files.place import Place
+from qytet_edge.inbox.files.place import AnotherFileError, Place
 from qytet_edge.inbox.files.reader import Before, Form, Progress, Rows, Step, decode, encode
 
 __all__ = ["SETTLED_S", "step"]
@@ -28,12 +29,11 @@ def step(path: Path, progress: Progress, form: Form, *, quiet_s: float = math.in
     late = _late(path, progress, form)
     if late is not None:
         return late
-    if progress.place is not None and progress.place.line <= 1 and path.parent.is_dir():
-        done_with = progress.before.place.ino if progress.before else 0
-        earlier, _packed = places.unread(path, progress.place.since, done_with)
-        if earlier is not None:
-            _begin(progress, again=progress.again)
-            progress.place = earlier
+    earlier = _unread(path, progress)
+    if earlier is not None:
+        _begin(progress, again=progress.again)
+        progress.place = earlier
+    begun = Progress(progress.place, before=progress.before)
     found = places.find(path, progress.place)
     if found.how == "absent":
         return Step([], progress, changed=False, troubles=[], more=False, found=False)
@@ -47,12 +47,23 @@ def step(path: Path, progress: Progress, form: Form, *, quiet_s: float = math.in
         quiet_s = min(quiet_s, SETTLED_S) if return_to else quiet_s
         done = Rows(found.path.name, progress, form).read(file, found.ino, quiet_s=quiet_s)
         since = os.fstat(file.fileno()).st_mtime_ns
+    if found.how == "same" and _unread(path, begun):
+        raise AnotherFileError(errno.ENOENT, "rotated since the last look", str(path))
     if return_to and not done.changed:
         told += _go_on(path, since, progress)
         done = done._replace(changed=True)
     if return_to:
         done = done._replace(more=True)
     return done._replace(troubles=told + done.troubles)
+
+
+def _unread(path: Path, progress: Progress) -> Place | None:
+    """The generation that comes first as long as nothing but a header was read of the one at hand."""
+    place, before = progress.place, progress.before
+    if place is None or place.line > 1 or not path.parent.is_dir():
+        return None
+    earlier, _packed = places.unread(path, place.since, before.place.ino if before else 0)
+    return earlier
 
 
 def _late(path: Path, progress: Progress, form: Form) -> Step | None:
