@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,6 +22,7 @@ from qytet.embedded import (
     PortTakenError,
     StartError,
     _process,
+    ports,
     postgres,
 )
 from qytet.embedded.ports import free_port
@@ -301,6 +303,29 @@ def test_a_folder_that_only_root_can_read(tmp_path: Path, monkeypatch: pytest.Mo
     server.remove()
     assert not private.exists()
     assert not moved.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names that vanish with their process")
+def test_two_that_look_for_a_port_at_once_find_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that another process was given is not given again before that one's server listens on it."""
+    numbers = [4242 + 101 * n for n in range(9)]
+    program = (
+        "from qytet.embedded import ports\n"
+        f"left = iter({numbers})\n"
+        "ports.secrets.randbelow = lambda _most: next(left)\n"
+        "print(ports.free_port(), flush=True)\n"
+        "input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        theirs = int(child.stdout.readline())
+        left = iter([*numbers, *numbers])
+        monkeypatch.setattr(ports.secrets, "randbelow", lambda _most: next(left))
+        ours = [free_port(), free_port()]
+        child.kill()
+    assert len({theirs, *ours}) == 3
 
 
 def test_a_free_port_is_free() -> None:

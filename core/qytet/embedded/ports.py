@@ -1,8 +1,11 @@
 """Free and taken TCP ports of the loopback interface, and the port that a folder remembers."""
 
 import contextlib
+import os
 import secrets
 import socket
+import sys
+from collections import deque
 from pathlib import Path
 
 import psutil
@@ -12,10 +15,15 @@ from qytet.embedded._errors import EmbeddedError, PortTakenError
 LOOPBACK = "127.0.0.1"
 _LOWEST = 15_000  # well-known servers live below
 _TRIES = 500
+_KEPT = 64  # ports that this process chose last, and that no other process of ours chooses meanwhile
+_claims: deque[int] = deque()  # descriptors
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on at this moment (it may be taken a moment later).
+    """Return a port that nobody listens on at this moment, nor was given by this function lately (Linux).
+
+    Between the choice and the listening a server may need seconds, in which another that starts beside it would
+    find the port free as well. A stranger may still take it.
 
     It lies below the range that the system gives to outgoing connections: a client that keeps trying to
     reach a server that is down could be given that very port as its own, connect to itself, and hold it.
@@ -23,13 +31,31 @@ def free_port() -> int:
     low = _first_outgoing_port()
     for _ in range(_TRIES):
         port = _LOWEST + secrets.randbelow(low - _LOWEST)
-        if is_free(port):
+        if _claim(port) and is_free(port):
             return port
     raise EmbeddedError(
         f"No free port was found between {_LOWEST} and {low}.",
         why=f"{_TRIES} ports were tried, and all are taken.",
         do="Stop some of the programs that listen there, or choose a port.",
     )
+
+
+def _claim(port: int) -> bool:
+    """Tell whether no process of ours chose the port lately; from now on this one did.
+
+    The claim is an abstract name, which the kernel frees with its process, in the network that the port belongs to.
+    """
+    if sys.platform != "linux":
+        return True
+    with socket.socket(socket.AF_UNIX) as claim:
+        try:
+            claim.bind(f"\0qytet-port-{port}")
+        except OSError:
+            return False
+        _claims.append(claim.detach())
+    if len(_claims) > _KEPT:
+        os.close(_claims.popleft())
+    return True
 
 
 def _first_outgoing_port() -> int:
