@@ -19,6 +19,8 @@ from tests.servers import mosquitto
 
 REPOSITORY = Path(__file__).parents[2]
 _PROVISIONED = "dashboards/qytet_dashboards/provisioned"
+PATIENCE_S = 60.0
+"""What a test waits for an answer or a process before it gives up."""
 _COPIED = ("compose.yaml", ".env.example", "Dockerfile")
 
 
@@ -52,7 +54,7 @@ class Broker:
     def link(self, user: str, password: str, *, ca_file: Path | None = None) -> Link:
         """Connect over TLS as the deployment's devices do."""
         target = BrokerUrl("localhost", self.port, True, user, password)
-        return Link(target, ca_file=ca_file or self.layout.ca_certificate)
+        return Link(target, ca_file=ca_file or self.layout.ca_certificate, timeout=PATIENCE_S)
 
     def own(self, user: str) -> Link:
         """Connect as one of the platform's own users."""
@@ -68,7 +70,7 @@ def broker(layout: Layout, tmp_path: Path) -> Iterator[Broker]:
     folder.mkdir()
     port = free_port()
     configuration = local_configuration(layout, folder, port)
-    command = [program, "-c", configuration]
+    command: list[str | Path] = [program, "-c", configuration]
     child = spawn("Mosquitto", command, log=folder / "log", environment={**os.environ, **environment})
     running = Broker(layout, child, port)
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import yaml
 from qytet.deploy import composition, healthcheck
 from qytet.deploy.layout import Layout
 from qytet.embedded.ports import free_port
-from tests.deploy.conftest import Broker
+from tests.deploy.conftest import PATIENCE_S, Broker
 
 pytestmark = pytest.mark.servers
 
@@ -84,7 +85,7 @@ def deployed(broker: Broker, postgres_url: str, tmp_path: Path) -> Iterator[Depl
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=2 * PATIENCE_S,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -130,7 +131,7 @@ def test_the_deployed_command_becomes_healthy_and_stops_in_order(
             _wait_healthy(process, url.replace(f":{inside}/", f":{port}/"), log)
             process.send_signal(signal.SIGTERM)
             # uvicorn raises the signal again when it has stopped in order
-            assert process.wait(20) in (0, -signal.SIGTERM), log.read_text()
+            assert process.wait(PATIENCE_S) in (0, -signal.SIGTERM), log.read_text()
         finally:
             process.kill()
     assert '"stopped"' in log.read_text()
@@ -138,7 +139,8 @@ def test_the_deployed_command_becomes_healthy_and_stops_in_order(
 
 
 def _wait_healthy(process: "subprocess.Popen[Any]", url: str, log: Path) -> None:
-    for _ in range(150):
+    deadline = time.monotonic() + 2 * PATIENCE_S
+    while time.monotonic() < deadline:
         if healthcheck.main([url]) == 0:
             return
         try:
