@@ -137,6 +137,31 @@ def test_short_openings_are_told_while_the_disk_waits(street: Street) -> None:
     quickly(main())
 
 
+def test_a_change_at_the_moment_of_the_stop_is_kept(street: Street) -> None:
+    """A door that moved just before the stop is told, if the disk takes it soon; a full one holds up no end."""
+
+    async def main(*, room: bool) -> list[float | int | None]:
+        sink = RecordingSink()
+        source = contact(street, debounce_ms=0, invert=True)
+        async with running(source, sink) as task:
+            await sink.until(lambda: len(sink.readings) == 1)
+            sink.full = True
+            street.close_contact()
+            while source.state()["state"] == 1:  # noqa: ASYNC110 (it is the state that is tested)
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.sleep(1)
+            if room:
+                await sink.has_room()
+            await asyncio.wait({task}, timeout=5)
+            assert task.cancelled()
+        street.open_contact()
+        return sink.values("cabinet_door_open")
+
+    assert quickly(main(room=True)) == [1, 0]
+    assert quickly(main(room=False)) == [1]
+
+
 def test_a_change_bears_its_own_time_however_long_the_disk_was_full(street: Street, tmp_path: Path) -> None:
     """A door that moved while nothing could be written moved then, not when there was room again."""
     host, now = FakeHost(), [NOW_MS]

@@ -13,6 +13,7 @@ from qytet_edge.records import Reading
 __all__ = ["Contact"]
 
 _CHATTER_S = 1.0
+_LAST_WORD_S = 2.0
 _WAITING = 256
 """Changes that wait for the disk; older ones give way."""
 
@@ -100,11 +101,15 @@ class Contact:
         self._news.set()
 
     async def _give_up(self) -> None:
-        """Nobody waits for what is not kept yet."""
+        """Leave what changed last a moment to be kept, unless the disk takes too long."""
         puts, self._puts = list(self._puts), deque()
-        for put in puts:
-            put.cancel()
-        await asyncio.gather(*puts, return_exceptions=True)
+        try:
+            if puts:
+                await asyncio.wait(puts, timeout=_LAST_WORD_S)
+        finally:
+            for put in puts:
+                put.cancel()
+            await asyncio.gather(*puts, return_exceptions=True)
 
     async def _tell(self, sink: Sink) -> None:
         """See to it that what was put is kept, and tell the state again if it has long been the same."""
