@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from qytet.deploy import create as creating
 from qytet.deploy import passwords, tls
+from qytet.deploy.check import check
 from qytet.deploy.composition import read_variables
 from qytet.deploy.create import INNER_HOSTS, create
+from qytet.deploy.files import Owner, write_secret
 from qytet.deploy.layout import Layout
 from qytet.errors import InputError
 
@@ -143,6 +146,50 @@ def test_a_lost_authority_key_is_not_replaced_behind_ones_back(layout: Layout) -
     (layout.authority / "ca.key").unlink()
     with pytest.raises(InputError, match="is missing"):
         create(layout.root)
+
+
+def _killed_before(file: str, monkeypatch: pytest.MonkeyPatch, layout: Layout, rotate: str) -> None:
+    """Rotate, and be killed just before that file is written."""
+
+    def killed(path: Path, content: bytes, owner: Owner) -> None:
+        if path.name == file:
+            raise KeyboardInterrupt
+        write_secret(path, content, owner)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(creating, "write_secret", killed)
+        with pytest.raises(KeyboardInterrupt):
+            create(layout.root, rotate=[rotate])
+
+
+def test_a_killed_renewal_is_made_good(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the new key and its certificate, the check finds it and the next init makes both anew."""
+    _killed_before("server.crt", monkeypatch, layout, "broker-certificate")
+    assert any("key does not belong" in finding.what for finding in check(layout.root))
+    create(layout.root)
+    key, certificate = ((layout.broker_secrets / name).read_bytes() for name in ("server.key", "server.crt"))
+    assert tls.fits(key, certificate)
+    assert "mqtt.example" in tls.summary(certificate).hosts
+
+
+def test_a_killed_change_of_authority_is_told(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new CA's key beside the old certificate signs nothing: init says so, and what to do helps."""
+    _killed_before("ca.crt", monkeypatch, layout, "authority")
+    with pytest.raises(InputError, match="does not belong") as caught:
+        create(layout.root)
+    assert "--rotate authority" in caught.value.do
+    create(layout.root, rotate=["authority"])
+    server = (layout.broker_secrets / "server.crt").read_bytes()
+    assert tls.signed_by(server, layout.ca_certificate.read_bytes())
+
+
+@pytest.mark.parametrize("text", [b"", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+def test_what_is_no_key_fits_nothing(text: bytes) -> None:
+    """A damaged key is told from a good one without a crash."""
+    pair = tls.authority()
+    assert tls.fits(pair.key, pair.certificate)
+    assert not tls.fits(text, pair.certificate)
+    assert not tls.fits(pair.key, text)
 
 
 @pytest.mark.parametrize(

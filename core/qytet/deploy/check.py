@@ -146,6 +146,8 @@ def _certificates(layout: Layout) -> Iterable[Finding]:
     yield from _dates("broker", summary, "qytet deploy init --rotate broker-certificate")
     if not tls.signed_by(server, ca):
         yield problem("the authority did not sign the broker's certificate", "qytet deploy init")
+    if not tls.fits((layout.broker_secrets / "server.key").read_bytes(), server):
+        yield problem("the broker's key does not belong to its certificate", "qytet deploy init")
     lacking = [host for host in INNER_HOSTS if host not in summary.hosts]
     if lacking:
         yield problem(

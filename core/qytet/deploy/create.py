@@ -100,7 +100,7 @@ class _Maker:
         )
         if certificate.exists() and key.exists() and CERTIFICATE not in self.rotate:
             known = certificate.read_bytes()
-            if tls.signed_by(known, ca.certificate):
+            if tls.signed_by(known, ca.certificate) and tls.fits(key.read_bytes(), known):
                 self._warn_about_hosts(tls.summary(known).hosts, hosts)
                 self._note(certificate, made=False)
                 return
@@ -133,8 +133,15 @@ class _Maker:
     def _authority(self) -> tls.Pair:
         key, certificate = self.layout.authority / "ca.key", self.layout.ca_certificate
         if AUTHORITY not in self.rotate and key.exists() and certificate.exists():
+            pair = tls.Pair(certificate.read_bytes(), key.read_bytes())
+            if not tls.fits(pair.key, pair.certificate):
+                raise InputError(
+                    f"The CA's key {key} does not belong to its certificate.",
+                    why="A rotation that was interrupted leaves a new key and the old certificate.",
+                    do="Restore the key, or make a new CA with --rotate authority and give it to the devices.",
+                )
             self._note(certificate, made=False)
-            return tls.Pair(certificate.read_bytes(), key.read_bytes())
+            return pair
         if AUTHORITY not in self.rotate and certificate.exists():
             raise InputError(
                 f"The CA's key {key} is missing, its certificate is there.",

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from qytet.errors import InputError
 
-__all__ = ["Pair", "Summary", "authority", "host_names", "server", "signed_by", "summary"]
+__all__ = ["Pair", "Summary", "authority", "fits", "host_names", "server", "signed_by", "summary"]
 
 AUTHORITY_LIFE = dt.timedelta(days=3650)  # devices in the field carry it in their firmware's settings
 SERVER_LIFE = dt.timedelta(days=397)  # a year and a month: renewed yearly with time to spare
@@ -100,6 +101,15 @@ def signed_by(certificate: bytes, ca: bytes) -> bool:
     except Exception:  # noqa: BLE001  cryptography raises InvalidSignature, ValueError or TypeError
         return False
     return True
+
+
+def fits(key: bytes, certificate: bytes) -> bool:
+    """Whether the private key is that of the certificate; False for what is neither."""
+    try:
+        private = serialization.load_pem_private_key(key, password=None)
+        return private.public_key() == x509.load_pem_x509_certificate(certificate).public_key()
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        return False
 
 
 def _general_name(host: str) -> x509.GeneralName:
