@@ -1,5 +1,6 @@
 """What the Modbus source does with what it reads: inputs with currents, running totals, and what it refuses."""
 
+import asyncio
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from qytet_contract.records import check_values
 from qytet_edge.inbox import kinds, modbus
 from qytet_simulators.instruments.modbus_rtu import RtuLine
 from qytet_simulators.instruments.modbus_unit import Fault, ModbusUnit, put_float, put_whole
-from tests.edge.modbus_support import FAST, context, meter, play, rtu, source, unit
+from tests.edge.modbus_support import FAST, PATIENT, context, meter, play, rtu, source, unit
 from tests.edge.recording_sink import RecordingSink, running
 
 STREET = """
@@ -173,6 +174,26 @@ def test_the_configuration_finds_this_plugin() -> None:
     """Both kinds of Modbus are known to the configuration, each with a model of its own."""
     assert kinds.model(kinds.SOURCES, "modbus-rtu") is modbus.RtuConfig
     assert kinds.model(kinds.SOURCES, "modbus-tcp") is modbus.TcpConfig
+
+
+def test_who_comes_while_the_last_one_leaves_has_a_line(tmp_path: Path) -> None:
+    """A line that its last user is just closing is opened anew for the next: neither takes the other's away."""
+
+    async def work() -> None:
+        bus = source(rtu(tmp_path, [unit(1)], **PATIENT), tmp_path).bus
+        async with RtuLine(tmp_path / "port", [meter(1)]):
+            first = bus.use()
+            await first.__aenter__()
+            await bus.opened(5)
+            leaving = asyncio.create_task(first.__aexit__(None, None, None))
+            await asyncio.sleep(0)
+            assert not leaving.done()
+            async with bus.use():
+                await leaving
+                await bus.opened(5)
+                assert await bus.read(1, 4, 0, 2, 3.0)
+
+    play(work())
 
 
 def test_two_units_of_one_device_need_two_channels(tmp_path: Path) -> None:

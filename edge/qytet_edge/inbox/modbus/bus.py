@@ -68,8 +68,8 @@ class Bus:
         finally:
             self._users -= 1
             if self._users == 0 and self._keeper is not None:
-                await ended(self._keeper)
-                self._keeper = self._life = None
+                keeper, self._keeper, self._life = self._keeper, None, None
+                await ended(keeper)  # another user may come meanwhile, and has a line of its own
 
     async def ready(self) -> None:
         """Wait until the line is open."""
