@@ -44,6 +44,26 @@ def test_half_a_key_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert keys.make(tmp_path / "update.pem") == keys.modulus(keys.load(tmp_path / "update.pem"))
 
 
+def test_a_key_that_was_interrupted_gets_its_public_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cut between the two files costs one more call, which keeps the key and writes what nodes trust."""
+
+    def cut(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "update.pem"
+    with monkeypatch.context() as patch:
+        patch.setattr(keys, "write_whole", cut)
+        with pytest.raises(KeyboardInterrupt):
+            keys.make(path)
+    private = path.read_bytes()
+    with pytest.raises(InputError, match="there already"):
+        keys.make(path)
+    assert path.read_bytes() == private
+    assert keys.public_path(path).read_text() == keys.modulus(keys.load(path)) + "\n"
+
+
 def test_a_key_may_be_made_on_a_stick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a disk without links, as sticks are, a key is made as well, and not replaced either."""
 

@@ -1,5 +1,6 @@
 """The key that signs updates: RSA with 2048 bits, because MicroPython can verify it in eight lines."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -28,6 +29,9 @@ def make(path: Path) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_once(path, pem, 0o600)
     except FileExistsError as error:
+        if not public_path(path).exists():  # whoever made the key was interrupted between the two
+            with suppress(InputError):
+                _publish(path, load(path))
         raise InputError(
             f"{path} is there already.",
             why="Nodes in the street trust the key that they were given, and no other.",
@@ -35,6 +39,10 @@ def make(path: Path) -> str:
         ) from error
     except OSError as error:
         raise InputError(f"{path} cannot be written.", why=str(error.strerror)) from error
+    return _publish(path, key)
+
+
+def _publish(path: Path, key: rsa.RSAPrivateKey) -> str:
     write_whole(public_path(path), f"{modulus(key)}\n".encode(), secret=False)
     return modulus(key)
 
