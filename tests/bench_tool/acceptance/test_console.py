@@ -99,6 +99,7 @@ def test_who_has_not_listened_has_heard_nothing_wrong_either(
         board(tmp_path, {"main.py": "import time\ntime.sleep(86400)"}) as (made, _),
         Watch(made.console.path, Redactor()) as ears,
     ):
+        monkeypatch.setattr(watch, "_OPENING_S", 600.0)
         monkeypatch.setattr(watch, "_LEAST_S", 3600.0)
         early = ears.check()
         assert (early.state, early.settled) == ("failed", False)
