@@ -95,12 +95,12 @@ def test_who_has_not_listened_has_heard_nothing_wrong_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The console passes after some seconds only, and the record says how long, and that nothing was said."""
+    monkeypatch.setattr(watch, "_OPENING_S", 600.0)
+    monkeypatch.setattr(watch, "_LEAST_S", 3600.0)
     with (
         board(tmp_path, {"main.py": "import time\ntime.sleep(86400)"}) as (made, _),
         Watch(made.console.path, Redactor()) as ears,
     ):
-        monkeypatch.setattr(watch, "_OPENING_S", 600.0)
-        monkeypatch.setattr(watch, "_LEAST_S", 3600.0)
         early = ears.check()
         assert (early.state, early.settled) == ("failed", False)
         assert "listened to for" in early.seen
