@@ -1,6 +1,7 @@
 """Every profile of the node, whole, on the simulated board with all its sensors: what it tells is what there was."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,8 @@ def test_a_profile_tells_the_truth(
     """From power-on every key of the profile is told, within the sensors' resolution of what there was to measure."""
     seconds, report_s = RUNS[name]
     on = BOARDS.get(name, BOARD)
-    with whole_node(program, flash, broker, name, on=on, report_s=report_s, start_unix_ms=START_MS) as node:
+    options: dict[str, Any] = {"report_s": report_s, "start_unix_ms": START_MS, "stepped": True}
+    with whole_node(program, flash, broker, name, on=on, **options) as node:
         board, city = node.board, node.city
         board.power_on()
         board.run_for(70)
@@ -116,7 +118,7 @@ def test_air_over_tls_and_after_a_restart(
 
     After power-on they need two hours, and until then nothing is told of them.
     """
-    with whole_node(program, flash, broker, "air", tls=True) as node:
+    with whole_node(program, flash, broker, "air", tls=True, stepped=True) as node:
         board, city = node.board, node.city
         board.power_on()
         board.run_for(130)

@@ -68,7 +68,8 @@ def _made(
         put(files, sources())
         with files.open("/main.py", "w") as file:
             file.write(BEGIN + main)
-    board = make_board(None, around.wiring, start_unix_ms=1_788_256_800_000, heap_kb=SOURCE_HEAP_KB)
+    start_ms = 1_788_256_800_000
+    board = make_board(None, around.wiring, start_unix_ms=start_ms, heap_kb=SOURCE_HEAP_KB, stepped=True)
     board.power_on()
     return board, around
 
