@@ -268,6 +268,8 @@ def test_the_doctor_says_who_speaks(tmp_path: Path) -> None:
         assert (level, "no frame" in what) == ("problem", True)
         wire.silent = True
         level, what = await check("pms5003", listen_s=0.1)
+        while "no frame" in what:  # the kernel still carried what was said before
+            level, what = await check("pms5003", listen_s=0.1)
         assert (level, "silent" in what) == ("problem", True)
         wire.unplug()
         level, what = await check("pms5003")
