@@ -1,6 +1,7 @@
 """Moves the outputs as the rules want it: a task for each output, so that one that hangs holds up no other."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,6 +28,7 @@ _REFRESH_S = (
 _REPORT_S = 900.0  # its value is reported that often, beside each change (catalogue: on change + 15 min)
 _RETRY_S = (1.0, 60.0)  # first and longest pause before an output that failed is tried again
 _LOOK_S = 30.0  # longest time between two looks
+_LAST_WORD_S = 2.0  # that the disk may take at the end
 _EARLY = 1000  # readings that wait while the state is read back at the start
 _REPORTS = 1000  # reports that wait for the disk; older ones give way
 
@@ -66,6 +68,7 @@ class Rules:
         self._pending: deque[Reading] = deque(maxlen=_REPORTS)
         self._look = asyncio.Event()
         self._keep = asyncio.Event()
+        self._unkept = False
 
     def accepted(self, readings: Sequence[Reading]) -> None:
         """Judge readings that were just accepted; never waits. Call it on the event loop."""
@@ -80,6 +83,13 @@ class Rules:
         """Judge by time, drive the outputs, keep where the rules stand; for ever."""
         if self._early is not None:
             self._restore(await sink.checkpoint(self.name))
+        try:
+            await self._work(sink)
+        except asyncio.CancelledError:
+            await self._last_word(sink)
+            raise
+
+    async def _work(self, sink: Sink) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keeping(sink), name="rules keep")
             for driver in self._drivers.values():
@@ -137,13 +147,25 @@ class Rules:
         """Writes what is to be kept; a disk that makes us wait holds up no output."""
         while True:
             await self._keep.wait()
-            self._keep.clear()
-            readings = list(self._pending)
-            saved = {"boot": self._clock.linux_boot, **self._engine.save(self._now())}
-            await sink.put(readings, Checkpoint(self.name, msgspec.json.encode(saved)))
-            for reading in readings:
-                if self._pending and self._pending[0] is reading:
-                    self._pending.popleft()
+            await self._save(sink)
+
+    async def _save(self, sink: Sink) -> None:
+        self._keep.clear()
+        self._unkept = True
+        readings = list(self._pending)
+        saved = {"boot": self._clock.linux_boot, **self._engine.save(self._now())}
+        await sink.put(readings, Checkpoint(self.name, msgspec.json.encode(saved)))
+        self._unkept = False
+        for reading in readings:
+            if self._pending and self._pending[0] is reading:
+                self._pending.popleft()
+
+    async def _last_word(self, sink: Sink) -> None:
+        """Keep what was decided and reported just before the stop, unless the disk takes too long."""
+        if self._keep.is_set() or self._unkept:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORD_S):
+                    await self._save(sink)
 
     def _restore(self, kept: bytes | None) -> None:
         early, self._early = self._early or (), None
