@@ -107,10 +107,14 @@ def test_values_appear_change_and_age(api: Served, connection: psycopg.Connectio
     expect(cell.locator("b")).to_have_text("1234")
 
 
+@pytest.mark.parametrize("back", [False, True], ids=["clock", "clock set back"])
 def test_value_becomes_stale_before_the_eye(
-    api: Served, connection: psycopg.Connection[Any], desk: Page
+    api: Served, connection: psycopg.Connection[Any], desk: Page, back: bool
 ) -> None:
-    """A value that is not renewed becomes stale by itself: a shape and a word, not colour alone."""
+    """A value that is not renewed becomes stale by itself: a shape and a word, not colour alone.
+
+    It does so on a computer too whose clock is set back meanwhile.
+    """
     stream = put(connection, "pm2_5", 12.34)
     desk.clock.install()
     desk.goto(f"{api.url}/city/tirana")
@@ -119,8 +123,10 @@ def test_value_becomes_stale_before_the_eye(
     # The page may not show it for long: after five minutes without a word it asks the server anew, whose clock
     # says that no time has passed.
     cell.evaluate(WATCH)
+    if back:
+        desk.clock.set_system_time(datetime.now(UTC) - timedelta(hours=1))
     desk.clock.fast_forward("05:05")
-    desk.wait_for_function("shown.length > 0")
+    desk.wait_for_function("() => shown.length > 0", timeout=60_000)
     assert desk.evaluate("shown[0]") == ["stale", "◌ e vjetër para 5 min"]
 
 

@@ -3,6 +3,19 @@
 const SILENCE_MS = 25000; // the server beats every 15 s
 const RETRY_MS = 3000;
 
+// A moment, and the milliseconds since: the longer of what two clocks say, as one may be set back while we look, and
+// the other stands still while the machine sleeps.
+class Moment {
+  constructor() {
+    this.date = Date.now();
+    this.steady = performance.now();
+  }
+
+  passed() {
+    return Math.max(Date.now() - this.date, performance.now() - this.steady);
+  }
+}
+
 export class Live {
   constructor(city, onChange) {
     this.latest = new Map();
@@ -10,7 +23,8 @@ export class Live {
     this.known = false;
     this.lostSince = null;
     this.databaseSince = null;
-    this.skew = 0;
+    this.server = null;
+    this.told = null;
     this.onChange = onChange;
     this.address = `/v1/live/${city}`;
     this.connect();
@@ -18,11 +32,11 @@ export class Live {
   }
 
   now() {
-    return Date.now() + this.skew;
+    return this.told ? this.server + this.told.passed() : Date.now();
   }
 
   connect() {
-    this.heard = Date.now();
+    this.heard = new Moment();
     this.source = new EventSource(this.address);
     this.source.addEventListener("open", () => this.alive());
     this.source.addEventListener("error", () => this.lost());
@@ -31,7 +45,8 @@ export class Live {
   }
 
   take(name, content) {
-    this.skew = Date.parse(content.now) - Date.now();
+    this.server = Date.parse(content.now);
+    this.told = new Moment();
     this.alive();
     if (name === "trouble") this.databaseSince = Date.parse(content.since);
     if (name === "snapshot") {
@@ -50,7 +65,7 @@ export class Live {
   }
 
   alive() {
-    this.heard = Date.now();
+    this.heard = new Moment();
     if (this.lostSince !== null) {
       this.lostSince = null;
       this.onChange("alive");
@@ -66,7 +81,7 @@ export class Live {
 
   // A browser gives up after an error answer, and a dead network says nothing at all: begin anew.
   watch() {
-    const quiet = Date.now() - this.heard;
+    const quiet = this.heard.passed();
     if (quiet > SILENCE_MS) this.lost();
     const closed = this.source.readyState === EventSource.CLOSED;
     if ((closed && quiet > RETRY_MS) || quiet > SILENCE_MS) {
