@@ -311,55 +311,6 @@ def test_a_kept_state_that_cannot_be_read_is_told_and_begun_anew() -> None:
     play(scene)
 
 
-def test_what_moved_just_before_the_stop_is_kept() -> None:
-    """A firing whose write waits when the gateway stops is kept with its record: the next start tells neither anew."""
-
-    async def scene() -> None:
-        lamp = Lamp()
-        site = Site([rule()], [lamp], reports={"lamp": "lamp_dimming_level"})
-        async with site.at_work():
-            await site.spool.until(lambda: len(site.spool.readings) == 1)
-            site.spool.room.clear()
-            site.say(0)
-            await lamp.until(lambda: lamp.values == [80, 30])
-            await site.spool.until(lambda: site.spool.waiting > 0)
-            asyncio.get_running_loop().call_later(1, site.spool.room.set)
-        assert [one.values for one in site.spool.readings] == [
-            {"lamp_dimming_level": 80},
-            {"lamp_dimming_level": 30},
-        ]
-        told = len(site.spool.notices)
-        site.rules = site.made()
-        async with site.at_work():
-            await lamp.until(lambda: lamp.values == [80, 30, 30])
-        assert len(site.spool.notices) == told
-
-    play(scene)
-
-
-@pytest.mark.parametrize("later", range(6))
-def test_a_reading_at_the_moment_of_the_stop_does_not_outlive_it(later: int) -> None:
-    """However close before the stop a reading wakes rules and output, they end when they are told to, once."""
-
-    async def scene() -> None:
-        lamp = Lamp()
-        site = Site([rule()], [lamp])
-        running = asyncio.create_task(site.rules.run(site.spool))
-        await lamp.until(lambda: lamp.values == [80])
-        await asyncio.sleep(1)
-        site.say(0)
-        for _ in range(later):
-            await asyncio.sleep(0)
-        running.cancel()
-        await asyncio.wait({running}, timeout=1)
-        ended = running.done()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        assert ended
-
-    play(scene)
-
-
 def test_a_rule_for_an_output_that_is_not_there_is_refused() -> None:
     """The mistake is named before anything runs, with the outputs that exist."""
     with pytest.raises(SettingsError, match="does not exist") as told:

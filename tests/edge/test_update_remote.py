@@ -19,7 +19,6 @@ from qytet.errors import InputError
 from qytet_edge.update import apply, trial
 from qytet_edge.update.fetch import _Redirects, check_url, fetch
 from qytet_edge.update.remote import ATTEMPTS, Updates
-from tests.edge.quick_time import quickly
 from tests.edge.update_site import Site, build
 
 LIMIT_S = 60
@@ -254,29 +253,6 @@ def test_the_same_command_twice_is_one_update(site: Site, shop: Shop) -> None:
 
     assert live(site, again).answers == [("c1", "done", "")] * 2
     assert len(shop.asked) == 1
-
-
-@pytest.mark.parametrize("later", range(6))
-def test_a_command_at_the_moment_of_the_stop_does_not_outlive_it(site: Site, later: int) -> None:
-    """However close before the stop a command wakes them, the updates end when they are told to, once."""
-
-    async def life() -> bool:
-        process = Process(site)
-        process.updates._poll_s = 60
-        site.layout.trial.mkdir()  # so that it looks now and then
-        task = asyncio.create_task(process.updates.run())
-        await asyncio.sleep(1)
-        process.updates._wake.set()
-        for _ in range(later):
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait({task}, timeout=1)
-        ended = task.done()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        return ended
-
-    assert quickly(life())
 
 
 @pytest.mark.parametrize(
