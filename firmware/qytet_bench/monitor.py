@@ -37,9 +37,8 @@ def follow(
     parts = Assembler(redact)
     heard_at = time.monotonic()
     while not is_cancelled() and (until is None or time.monotonic() < until):
-        quiet_s = (
-            time.monotonic() - heard_at
-        )  # before the read: what came while this process stood still is read yet
+        # Before the read: what came while this process stood still is read yet.
+        quiet_s = time.monotonic() - heard_at
         try:
             data = line.read(_soon(until))
         except LineGoneError:

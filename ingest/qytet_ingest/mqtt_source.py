@@ -160,9 +160,8 @@ class MqttSource:
             except Exception:  # noqa: BLE001 - a defect of ours must not end the receiving unseen
                 _log.exception("receiving failed, connecting again")
             finally:
-                delay = (
-                    _BACKOFF_S[0] if self._connected else delay
-                )  # a broker that refuses us is not hammered
+                # A broker that refuses us is not hammered.
+                delay = _BACKOFF_S[0] if self._connected else delay
                 self._drop()
             if not self._stopping.is_set():
                 self._stopping.wait(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret

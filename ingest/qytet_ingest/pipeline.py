@@ -235,9 +235,8 @@ class Pipeline:
         def register(connection: psycopg.Connection[Any]) -> None:
             try:
                 notices_sql.announce(connection, device.device_id, keys)
-            except (
-                psycopg.IntegrityError
-            ) as error:  # somebody else registers it now, or a property is not migrated
+            # Somebody else registers it now, or a property is not migrated.
+            except psycopg.IntegrityError as error:
                 _log.warning("datastreams not registered", device=device.name, keys=keys, why=str(error))
             self.registry.reload_device(connection, device)
 
@@ -266,9 +265,8 @@ class Pipeline:
     def _try_again(self, connection: psycopg.Connection[Any]) -> None:
         """Dead letters whose reason may have gone: a few at a time, as live readings come first."""
         self.flush()  # a letter may bear the number of a record in hand
-        if (
-            self._reload
-        ):  # what an interrupted try registered was rolled back, and memory must not believe in it
+        if self._reload:
+            # What an interrupted try registered was rolled back, and memory must not believe in it.
             self._hear(connection)
         again = self._second_tries[0]
         replayer = Replayer(connection, self.registry, self._checked)

@@ -83,9 +83,8 @@ class Watch:
 
     def _is_ours(self, said: Said) -> bool:
         restarted = said.failure is not None and said.failure.id == "reset-power"
-        return (
-            restarted and time.monotonic() - self._begun < _OPENING_S
-        )  # a clock that is set moves `said.at`
+        # Not by `said.at`, which a clock that is set would move.
+        return restarted and time.monotonic() - self._begun < _OPENING_S
 
     def _take(self, said: Said) -> None:
         with self._lock:

@@ -241,11 +241,10 @@ class _Lines:
         self._held = self._held[-_LONGEST_LINE:]
 
     def _show(self, text: str) -> None:
+        """In the bench's thread, which goes on: whoever waits for it sees the error."""
         try:
             print(text, file=self._out, flush=True)
-        except (
-            OSError
-        ) as error:  # this is the bench's thread: it goes on, until who waits for it has seen this
+        except OSError as error:
             self.error = error
 
 

@@ -126,9 +126,8 @@ class SerialLine:
         """Put any bytes on the wire."""
         with self._lock:
             if self._master is not None and not self.silent:
-                with contextlib.suppress(
-                    BlockingIOError
-                ):  # nobody reads: on a wire the bytes would be gone too
+                # Nobody reads: on a wire the bytes would be gone too.
+                with contextlib.suppress(BlockingIOError):
                     os.write(self._master, data)
 
     def wait(self, happened: Callable[[Told], bool], deadline_s: float = 60.0) -> bool:

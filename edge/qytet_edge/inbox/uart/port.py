@@ -112,11 +112,8 @@ class Port:
             self._converse()
         except OSError as error:
             self._error = _in_words(self._path, error)
-        except (
-            termios.error,
-            TypeError,
-            ValueError,
-        ) as error:  # pyserial lets these through from a vanished port
+        # pyserial lets these through from a vanished port.
+        except (termios.error, TypeError, ValueError) as error:
             self._error = OSError(f"{self._path}: {error}")
         finally:
             self._tell(self._end)
