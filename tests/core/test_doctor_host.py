@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -230,6 +231,23 @@ def test_a_service_that_does_not_run_is_a_warning(context: Context) -> None:
     """Where nobody listens, the service may run elsewhere: a warning with the command that starts it."""
     found = _only(services.api(_with(context, api={"port": free_port()})))
     assert (found.state, "qytet api serve" in found.do) == (State.WARNING, True)
+
+
+def test_a_stranger_on_a_services_port_is_no_fault_of_ours(context: Context) -> None:
+    """A program that speaks something else there is told as that."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            line, _ = listener.accept()
+            with line:
+                line.recv(1)
+                line.sendall(b"SSH-2.0-other\r\n")
+
+        stranger = threading.Thread(target=greet)
+        stranger.start()
+        found = _only(services.api(_with(context, api={"port": listener.getsockname()[1]})))
+        stranger.join()
+    assert (found.state, "another program" in found.what) == (State.PROBLEM, True)
 
 
 def test_an_api_in_the_open_without_token_is_a_problem(context: Context) -> None:

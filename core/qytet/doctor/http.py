@@ -1,5 +1,6 @@
 """One question over HTTP to a service of ours; never raises, never follows a proxy."""
 
+import http.client
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -30,3 +31,5 @@ def ask(url: str, timeout: float = 3.0) -> Answer:
             return Answer(error.code, error.read(_LIMIT).decode("utf-8", "replace"))
     except (OSError, ValueError) as error:
         return Answer(0, str(error))
+    except http.client.HTTPException:
+        return Answer(0, "what listens there speaks no HTTP, so it is another program")
