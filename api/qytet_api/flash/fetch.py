@@ -6,18 +6,15 @@ there already. `--modules FOLDER` takes a `node_modules` that `npm ci` made else
 """
 
 import argparse
-import contextlib
-import fcntl
 import hashlib
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
+from qytet.alone import alone
 from qytet.errors import QytetError, ServerError
 
 __all__ = ["VENDOR", "fetch", "main"]
@@ -41,7 +38,7 @@ def fetch(modules: Path | None = None, target: Path = VENDOR) -> bool:
     if _is_from(target, stamp):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(target.parent):
+    with alone(target.parent):
         if _is_from(target, stamp):  # somebody else was quicker, and may be using it
             return False
         with tempfile.TemporaryDirectory(prefix=".vendor-", dir=target.parent) as name:
@@ -49,18 +46,6 @@ def fetch(modules: Path | None = None, target: Path = VENDOR) -> bool:
             shutil.rmtree(target, ignore_errors=True)
             made.replace(target)
     return True
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process fetches into the folder; a killed one lets go by itself."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # a file system that knows no such locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _made(work: Path, modules: Path | None, stamp: str) -> Path:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qytet.alone import alone
 from qytet.deploy import passwords, tls
 from qytet.deploy.composition import read_variables
 from qytet.deploy.credentials import CREDENTIALS, SET_ONCE, Credential
-from qytet.deploy.files import Owner, alone, disk_errors, make_folder, service_owner, write_secret
+from qytet.deploy.files import Owner, disk_errors, make_folder, service_owner, write_secret
 from qytet.deploy.layout import Layout
 from qytet.errors import InputError
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from qytet.alone import alone
 from qytet.deploy import passwords
 from qytet.deploy.create import owner_of
 from qytet.deploy.credentials import BROKER_USERS
-from qytet.deploy.files import alone, disk_errors, write_secret
+from qytet.deploy.files import disk_errors, write_secret
 from qytet.deploy.layout import Layout
 from qytet.errors import InputError, NotFoundError
 from qytet_contract.topics import is_slug

@@ -1,15 +1,14 @@
 """Secret files: written whole or not at all, readable by their owner only, owned by whom the services run as."""
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from qytet.errors import InputError
 
-__all__ = ["CONTAINER_ID", "Owner", "alone", "disk_errors", "make_folder", "service_owner", "write_secret"]
+__all__ = ["CONTAINER_ID", "Owner", "disk_errors", "make_folder", "service_owner", "write_secret"]
 
 CONTAINER_ID = 10001  # uid and gid of the services when root deploys: no service runs as root
 
@@ -49,17 +48,6 @@ def write_secret(path: Path, content: bytes, owner: Owner) -> None:
         file.flush()
         os.fsync(descriptor)
     partial.replace(path)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Let one command at a time read and write a folder; the next waits, and a killed one lets go by itself."""
-    with ExitStack() as stack:
-        with suppress(OSError):  # it is not there yet, or lies on a file system that knows no such locks
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            stack.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager
