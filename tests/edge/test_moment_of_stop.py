@@ -51,12 +51,7 @@ def test_a_reading_at_the_moment_of_the_stop_does_not_outlive_it(later: int) -> 
         site.say(0)
         for _ in range(later):
             await asyncio.sleep(0)
-        running.cancel()
-        await asyncio.wait({running}, timeout=1)
-        ended = running.done()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        assert ended
+        assert await _ends_when_told_once(running)
 
     play(scene)
 
@@ -76,11 +71,15 @@ def test_a_command_at_the_moment_of_the_stop_does_not_outlive_it(tmp_path: Path,
         process.updates._wake.set()
         for _ in range(later):
             await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait({task}, timeout=1)
-        ended = task.done()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        return ended
+        return await _ends_when_told_once(task)
 
     assert quickly(life())
+
+
+async def _ends_when_told_once(task: "asyncio.Task[None]") -> bool:
+    task.cancel()
+    await asyncio.wait({task}, timeout=1)
+    ended = task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return ended

@@ -5,7 +5,8 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from tests.servers.mosquitto import MosquittoServer
 
 NODE = "node-1"
 PRESENT = re.findall(r'^VERSION = "(.+)"', (DEVICE / "qytet_node/__init__.py").read_text(), re.MULTILINE)[0]
+_LIMITS = "TRIAL_MS, SETTINGS_MS = {}, 600000"
+_SHORT_TRIAL = ("ota.py", _LIMITS.format(1800000), _LIMITS.format(150000))
 pytestmark = pytest.mark.servers
 
 
@@ -134,43 +137,67 @@ def _sensors() -> Wiring:
     return surroundings(json.loads((DEVICE / "profiles/air.json").read_text()), board).wiring
 
 
-def _install(flash: FlashFile, files: dict[str, bytes]) -> None:
-    with filesystem(flash, fresh=True) as there:
-        put(there, files.items())
+@dataclass
+class Pole:
+    """A board with this release on it, on its way to a city; `bundle` makes a version for it."""
+
+    make_board: MakeBoard
+    flash: FlashFile
+    broker: MosquittoServer
+    key: rsa.RSAPrivateKey
+    folder: Path
+
+    def bundle(self, *changes: tuple[str, str, str]) -> bytes:
+        """The same program as version 9.9.9, with changes: module, what is there, what comes in its place."""
+        source = self.folder / "device"
+        shutil.copytree(DEVICE, source)
+        for name, old, new in (("__init__.py", f'"{PRESENT}"', '"9.9.9"'), *changes):
+            path = source / "qytet_node" / name
+            text = path.read_text()
+            assert text.count(old) == 1, (name, old)
+            path.write_text(text.replace(old, new))
+        made = build(source)
+        assert made.version == "9.9.9"
+        return bundle.make(made.version, made.slot, self.key)
+
+    @contextlib.contextmanager
+    def born(self, wiring: Wiring | None = None, deaf: str = "") -> Iterator[tuple[Board, StoringCity]]:
+        """The board, and the city that has heard of it."""
+        with StoringCity(self.broker, deaf) as city:
+            board = self.make_board(None, wiring)
+            board.power_on()
+            city.wait_until(lambda: bool(city.of("birth")))
+            yield board, city
 
 
-def _bundle(key: rsa.RSAPrivateKey, folder: Path, *changes: tuple[str, str, str]) -> bytes:
-    """The same program as version 9.9.9, with changes: module, what is there, what comes in its place."""
-    source = folder / "device"
-    shutil.copytree(DEVICE, source)
-    for name, old, new in (("__init__.py", f'"{PRESENT}"', '"9.9.9"'), *changes):
-        path = source / "qytet_node" / name
-        text = path.read_text()
-        assert text.count(old) == 1, (name, old)
-        path.write_text(text.replace(old, new))
-    made = build(source)
-    assert made.version == "9.9.9"
-    return bundle.make(made.version, made.slot, key)
-
-
-def test_a_board_updates_itself_and_stays(
+@pytest.fixture
+def pole(
     make_board: MakeBoard,
     flash: FlashFile,
     broker: MosquittoServer,
     program: Program,
     key: rsa.RSAPrivateKey,
     tmp_path: Path,
-) -> None:
+) -> Pole:
+    """A board with this release."""
+    with filesystem(flash, fresh=True) as there:
+        put(there, _board_files(program, broker, key, tmp_path).items())
+    return Pole(make_board, flash, broker, key, tmp_path)
+
+
+def _ordered(city: StoringCity, new: bytes, url: str, state: str) -> str:
+    """Order the update, and wait until it is answered with that; returns why."""
+    city.order("u1", "update", url=url, sha256=sha256(new).hexdigest())
+    city.wait_until(lambda: state in city.answers.get("u1", []))
+    return city.whys["u1"]
+
+
+def test_a_board_updates_itself_and_stays(pole: Pole) -> None:
     """Ordered, fetched over TLS while it goes on reporting, restarted, proved by a stored reading, answered once."""
-    new = _bundle(key, tmp_path)
-    _install(flash, _board_files(program, broker, key, tmp_path))
-    with StoringCity(broker) as city, serving(new, broker.authority) as server:
-        board = make_board(None, _sensors())
-        board.power_on()
-        city.wait_until(lambda: bool(city.of("birth")))
-        city.order("u1", "update", url=server.url("breaks"), sha256=sha256(new).hexdigest())
-        city.wait_until(lambda: "done" in city.answers.get("u1", []))
-        assert city.born()[0] == program.version
+    new = pole.bundle()
+    with serving(new, pole.broker.authority) as server, pole.born(_sensors()) as (board, city):
+        _ordered(city, new, server.url("breaks"), "done")
+        assert city.born()[0] == PRESENT
         assert city.born()[-1] == "9.9.9"
         assert city.answers["u1"].count("done") == 1
         assert "failed" not in city.answers["u1"]
@@ -180,88 +207,47 @@ def test_a_board_updates_itself_and_stays(
         city.wait_until(lambda: len(city.born()) > births)
         assert city.born()[-1] == "9.9.9", "what is kept needs no trial any more"
     board.power_cut()
-    flash.restore()
-    with filesystem(flash) as files, files.open("/slot.json", "rb") as file:
+    pole.flash.restore()
+    with filesystem(pole.flash) as files, files.open("/slot.json", "rb") as file:
         state = json.loads(file.read())
     assert (state["run"], state["trial"], state["why"]) == ("b", None, "")
 
 
-def test_a_board_comes_back_from_what_brings_no_reading(
-    make_board: MakeBoard,
-    flash: FlashFile,
-    broker: MosquittoServer,
-    program: Program,
-    key: rsa.RSAPrivateKey,
-    tmp_path: Path,
-) -> None:
+def test_a_board_comes_back_from_what_brings_no_reading(pole: Pole) -> None:
     """From a network with a wrong password, and from a version of which no reading is stored, each in its time.
 
     The version gives itself some minutes instead of thirty.
     """
-    limits = "TRIAL_MS, SETTINGS_MS = {}, 600000"
-    new = _bundle(key, tmp_path, ("ota.py", limits.format(1800000), limits.format(150000)))
-    _install(flash, _board_files(program, broker, key, tmp_path))
-    with StoringCity(broker, deaf="9.9.9") as city, serving(new) as server:
-        board = make_board(None, _sensors())
-        board.power_on()
-        city.wait_until(lambda: bool(city.of("birth")))
+    new = pole.bundle(_SHORT_TRIAL)
+    with serving(new) as server, pole.born(_sensors(), deaf="9.9.9") as (board, city):
         city.order("n1", "network", wifi={"password": "not the password"})
         city.wait_until(lambda: "failed" in city.answers.get("n1", []))
         assert city.whys["n1"] == "no reading of it was stored in time"
-        city.order("u1", "update", url=server.url(), sha256=sha256(new).hexdigest())
-        city.wait_until(lambda: "failed" in city.answers.get("u1", []))
-        assert city.whys["u1"] == "no reading of it was stored in time"
-        assert city.born()[-1] == program.version
+        assert _ordered(city, new, server.url(), "failed") == "no reading of it was stored in time"
+        assert city.born()[-1] == PRESENT
         assert "9.9.9" in city.born()
         assert 12 * 60 < board.now_s() < 22 * 60
 
 
-def test_a_version_that_measures_nothing_goes(
-    make_board: MakeBoard,
-    flash: FlashFile,
-    broker: MosquittoServer,
-    program: Program,
-    key: rsa.RSAPrivateKey,
-    tmp_path: Path,
-) -> None:
+def test_a_version_that_measures_nothing_goes(pole: Pole) -> None:
     """Nulls and health that are stored prove nothing: with no sensor that answers, the version before runs again."""
-    limits = "TRIAL_MS, SETTINGS_MS = {}, 600000"
-    new = _bundle(key, tmp_path, ("ota.py", limits.format(1800000), limits.format(150000)))
-    _install(flash, _board_files(program, broker, key, tmp_path))
-    with StoringCity(broker) as city, serving(new) as server:
-        board = make_board(None)
-        board.power_on()
-        city.wait_until(lambda: bool(city.of("birth")))
-        city.order("u1", "update", url=server.url(), sha256=sha256(new).hexdigest())
-        city.wait_until(lambda: "failed" in city.answers.get("u1", []))
-        assert city.whys["u1"] == "no reading of it was stored in time"
+    new = pole.bundle(_SHORT_TRIAL)
+    with serving(new) as server, pole.born() as (_, city):
+        assert _ordered(city, new, server.url(), "failed") == "no reading of it was stored in time"
         (tried,) = {birth["boot"] for birth in city.of("birth") if birth["fw"] == "9.9.9"}
         assert any(record["boot"] == tried for record in city.of("obs")), "its health was stored"
 
 
-def test_a_version_that_hangs_is_bitten_until_it_goes(
-    make_board: MakeBoard,
-    flash: FlashFile,
-    broker: MosquittoServer,
-    program: Program,
-    key: rsa.RSAPrivateKey,
-    tmp_path: Path,
-) -> None:
+def test_a_version_that_hangs_is_bitten_until_it_goes(pole: Pole) -> None:
     """The watchdog is on before anything of a slot runs: three bites, and the version before is back.
 
     Then Ctrl-C gives the prompt, with ten minutes to work at it, and Ctrl-D starts the node again.
     """
     last = "    asyncio.run(App("
-    hanging = ("app.py", last, f"    import time\n\n    time.sleep(100000)\n{last}")
-    new = _bundle(key, tmp_path, hanging)
-    _install(flash, _board_files(program, broker, key, tmp_path))
-    with StoringCity(broker) as city, serving(new) as server:
-        board = make_board(None)
-        board.power_on()
-        city.wait_until(lambda: bool(city.of("birth")))
-        city.order("u1", "update", url=server.url(), sha256=sha256(new).hexdigest())
-        city.wait_until(lambda: "failed" in city.answers.get("u1", []))
-        assert city.whys["u1"] == "no reading of it was stored, and its starts are used up"
+    new = pole.bundle(("app.py", last, f"    import time\n\n    time.sleep(100000)\n{last}"))
+    with serving(new) as server, pole.born() as (board, city):
+        why = _ordered(city, new, server.url(), "failed")
+        assert why == "no reading of it was stored, and its starts are used up"
         assert [event.facts["limit_ms"] for event in board.events.all("watchdog")] == [120_000] * 3
         _interrupt(board)
         assert board.chip.watchdog_ms == 600_000
